@@ -1,0 +1,1 @@
+"""Drafters: each proposes tokens and the distributions they were drawn from."""

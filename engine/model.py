@@ -1,0 +1,235 @@
+"""Load a causal language model and run it over a cache."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from engine import lean
+from engine.cache import KVCache
+from engine.errors import InputError
+from engine.transformers_model import TransformersForward
+
+ZOO = Path(__file__).parent / "zoo"
+"""Folder of the embedded models; a model's folder name is its zoo name."""
+
+DEFAULT_TARGET = "python-13m"
+DEFAULT_DRAFT = "python-draft-2m"
+
+ForwardKind = Literal["auto", "lean", "transformers"]
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+class Forward(Protocol):
+    """What a decode loop needs of a model's forward."""
+
+    context: int
+
+    def forward(self, tokens: torch.Tensor, cache: KVCache, num_logits: int) -> torch.Tensor:
+        """Append tokens [num_tokens] to cache; the last num_logits rows of logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A causal LM ready to decode.
+
+    Attributes
+    ----------
+    name : str
+        Zoo name, hub id or last part of the folder it came from.
+    hf : PreTrainedModel
+        The Transformers model; shares its weights with ``forward``.
+    forward_kind : {"lean", "transformers"}
+        Which forward runs.
+    tokenizer : PreTrainedTokenizerBase or None
+    """
+
+    name: str
+    hf: PreTrainedModel
+    run: Forward
+    forward_kind: str
+    tokenizer: PreTrainedTokenizerBase | None = None
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the output head. [tokens]"""
+        return int(self.hf.config.vocab_size)
+
+    @property
+    def context(self) -> int:
+        """Longest sequence. [tokens]"""
+        return self.run.context
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights, cache and logits."""
+        return self.hf.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.hf.device
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters, tied ones counted once."""
+        return sum(p.numel() for p in self.hf.parameters())
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights. [bytes]"""
+        return sum(p.numel() * p.element_size() for p in self.hf.parameters())
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """Empty cache of this model's shape.
+
+        Raises
+        ------
+        InputError
+            If capacity exceeds the model's context.
+        """
+        if capacity > self.context:
+            raise InputError(
+                f"{capacity} tokens exceed the context of {self.name}: {self.context} tokens"
+            )
+        config = self.hf.config
+        heads = config.num_attention_heads
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        return KVCache(
+            config.num_hidden_layers,
+            kv_heads,
+            head_dim,
+            capacity,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def forward(self, tokens: torch.Tensor, cache: KVCache, num_logits: int) -> torch.Tensor:
+        """Append tokens [num_tokens] to cache; the last num_logits rows, [num_logits, vocab]."""
+        cache.require(tokens.shape[0])
+        return self.run.forward(tokens, cache, num_logits)
+
+
+def wrap(
+    name: str,
+    hf: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    forward: ForwardKind = "auto",
+) -> Model:
+    """A Model around a Transformers model that is already in memory.
+
+    Raises
+    ------
+    InputError
+        If the lean forward is asked for and does not support the model.
+    """
+    hf.eval()
+    usable = lean.supports(hf)
+    if forward == "lean" and not usable:
+        raise InputError(f"the lean forward does not support model type '{hf.config.model_type}'")
+    if usable and forward != "transformers":
+        return Model(name, hf, lean.LeanLlama(hf), "lean", tokenizer)
+    return Model(name, hf, TransformersForward(hf), "transformers", tokenizer)
+
+
+def load_model(
+    source: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    forward: ForwardKind = "auto",
+) -> Model:
+    """Load a zoo name, a local folder or a hub id.
+
+    Parameters
+    ----------
+    source : str
+    device : {"auto", "cpu", "cuda"}
+    dtype : {"float32", "bfloat16", "float16"}
+    forward : {"auto", "lean", "transformers"}
+        auto takes the lean forward where it supports the model.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or is not a causal LM, the device is not
+        there, or the dtype is unknown.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, not '{dtype}'")
+    where = resolve_device(device)
+    location = _locate(source)
+    try:
+        config = AutoConfig.from_pretrained(location)
+        hf = AutoModelForCausalLM.from_pretrained(location, config=config, dtype=DTYPES[dtype])
+        tokenizer = AutoTokenizer.from_pretrained(location)
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"cannot load a causal language model from '{source}': {reason}") from None
+    return wrap(Path(source).name, hf.to(where), tokenizer, forward)
+
+
+def resolve_device(device: str) -> torch.device:
+    """The torch device for auto, cpu or cuda; refuses cuda where there is none."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device must be auto, cpu or cuda, not '{device}'")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("device cuda was asked for, but torch finds no CUDA device here")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def check_same_tokenizer(target: Model, draft: Model) -> None:
+    """Refuse a draft whose token ids mean something else than the target's.
+
+    Raises
+    ------
+    InputError
+        If vocabularies differ in size or in any entry.
+    """
+    if target.vocab_size != draft.vocab_size:
+        raise InputError(
+            f"draft {draft.name} has a vocabulary of {draft.vocab_size} tokens, "
+            f"target {target.name} one of {target.vocab_size}"
+        )
+    if target.tokenizer is None or draft.tokenizer is None:
+        return
+    ours, theirs = target.tokenizer.get_vocab(), draft.tokenizer.get_vocab()
+    if ours != theirs:
+        differing = {t for t in ours.keys() | theirs.keys() if ours.get(t) != theirs.get(t)}
+        example = min(differing)
+        raise InputError(
+            f"tokenizers of {target.name} and {draft.name} differ in {len(differing)} tokens, "
+            f"for example {example!r}: {ours.get(example)} and {theirs.get(example)}"
+        )
+
+
+def _locate(source: str) -> str:
+    """Folder of a zoo name or local path; a hub id is passed on."""
+    if (ZOO / source / "config.json").is_file():
+        return str(ZOO / source)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"folder '{source}' holds no config.json")
+        return str(path)
+    looks_like_hub_id = source.count("/") == 1 and not source.startswith((".", "/", "~"))
+    if not looks_like_hub_id:
+        known = ", ".join(sorted(p.parent.name for p in ZOO.glob("*/config.json")))
+        raise InputError(f"no model '{source}': not a folder, and the zoo has {known or 'none'}")
+    return source

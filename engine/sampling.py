@@ -1,0 +1,120 @@
+"""From logits to a distribution, and from a distribution and a uniform to a token.
+
+Randomness is an argument everywhere: the same uniforms give the same tokens,
+and tests integrate over them exactly.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from engine.errors import InputError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen from the logits.
+
+    Attributes
+    ----------
+    temperature : float, >= 0
+        0 is greedy decoding. [unitless]
+    top_k : int or None, >= 1
+        Keep the k most likely tokens (ties with the k-th stay). [tokens]
+    top_p : float or None, in (0, 1]
+        Then keep the smallest set of likeliest tokens whose mass reaches p.
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+
+    Examples
+    --------
+    >>> Sampling(temperature=0.7, top_k=50).label
+    'T0.7-k50'
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise InputError(f"temperature must be finite and >= 0, not {self.temperature:g}")
+        if self.top_k is not None and self.top_k < 1:
+            raise InputError(f"top-k must be at least 1, not {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise InputError(f"top-p must be in (0, 1], not {self.top_p:g}")
+
+    @property
+    def greedy(self) -> bool:
+        """True when the choice needs no randomness."""
+        return self.temperature == 0
+
+    @property
+    def label(self) -> str:
+        """Short name used in file names and tables."""
+        parts = [f"T{self.temperature:g}"]
+        parts += [f"k{self.top_k}"] if self.top_k is not None else []
+        parts += [f"p{self.top_p:g}"] if self.top_p is not None else []
+        return "-".join(parts)
+
+
+def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """Probabilities that tokens are drawn from.
+
+    Parameters
+    ----------
+    logits : torch.Tensor [..., vocab]
+    sampling : Sampling
+        Order of the warps: temperature, top-k, top-p, as in Transformers.
+
+    Returns
+    -------
+    torch.Tensor [..., vocab], float64 for float64 logits, else float32
+        One-hot on the first largest logit at temperature 0.
+    """
+    if sampling.greedy:
+        best = logits.argmax(dim=-1, keepdim=True)
+        kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        return torch.zeros(logits.shape, dtype=kind, device=logits.device).scatter_(-1, best, 1.0)
+    scaled = logits if logits.dtype == torch.float64 else logits.float()
+    scaled = scaled / sampling.temperature
+    if sampling.top_k is not None and sampling.top_k < scaled.shape[-1]:
+        kth = scaled.topk(sampling.top_k, dim=-1).values[..., -1:]
+        scaled = scaled.masked_fill(scaled < kth, -math.inf)
+    if sampling.top_p is not None and sampling.top_p < 1:
+        scaled = _keep_top_p(scaled, sampling.top_p)
+    return scaled.softmax(dim=-1)
+
+
+def draw(probs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+    """Tokens drawn by inverting the cumulative distribution.
+
+    Parameters
+    ----------
+    probs : torch.Tensor [..., vocab]
+        Non-negative; need not be normalised.
+    uniforms : torch.Tensor [...], float64, in [0, 1)
+
+    Returns
+    -------
+    torch.Tensor [...], int64
+        The first token whose cumulative mass exceeds uniform * total. Summed
+        in float64: in float32 rare tokens of a large vocabulary are lost.
+    """
+    cumulative = probs.cumsum(dim=-1, dtype=torch.float64)
+    threshold = uniforms.unsqueeze(-1) * cumulative[..., -1:]
+    token = torch.searchsorted(cumulative, threshold, right=True)
+    return token.squeeze(-1).clamp_(max=probs.shape[-1] - 1)
+
+
+def _keep_top_p(scaled: torch.Tensor, top_p: float) -> torch.Tensor:
+    ordered, index = scaled.sort(dim=-1, descending=True)
+    mass_before = ordered.softmax(dim=-1).cumsum(dim=-1).roll(1, dims=-1)
+    mass_before[..., 0] = 0
+    dropped_in_order = mass_before >= top_p
+    dropped = torch.empty_like(dropped_in_order).scatter_(-1, index, dropped_in_order)
+    return scaled.masked_fill(dropped, -math.inf)
