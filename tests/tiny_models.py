@@ -16,7 +16,12 @@ from transformers import (
 from engine.model import Model, wrap
 from engine.training.tokenizer import save_tokenizer, train_tokenizer
 
-TEXT = "def add(first, second):\n    return first + second\n\nfor item in range(10):\n    print(item)\n"
+TEXT = """def add(first, second):
+    return first + second
+
+for item in range(10):
+    print(item)
+"""
 
 
 def tiny_llama(

@@ -1,0 +1,271 @@
+"""The command line: options in, one command module called, exit code out.
+
+Exit 0 on success, 2 on bad input (one line that says what and why), 130 when
+interrupted. Results go to standard output, progress to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.pair import DEFAULT_TEMPERATURES, PairOptions
+from app.terminal import notice
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Measure, predict and check what speculative decoding gains.",
+)
+
+Target = Annotated[str | None, typer.Option(help="Zoo name, folder or hub id.")]
+Draft = Annotated[str | None, typer.Option(help="Zoo name, folder or hub id.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Forward = Annotated[str, typer.Option(help="auto, lean or transformers.")]
+PromptFile = Annotated[Path | None, typer.Option("--prompts", help="JSONL with a field prompt.")]
+NumPrompts = Annotated[int | None, typer.Option(help="Use the first so many prompts.")]
+Temperature = Annotated[list[float] | None, typer.Option(help="0 is greedy; may be repeated.")]
+TopK = Annotated[int | None, typer.Option(help="Keep the k likeliest tokens.")]
+TopP = Annotated[float | None, typer.Option(help="Keep the likeliest tokens of mass p.")]
+NewTokens = Annotated[int, typer.Option(help="Tokens decoded per prompt.")]
+Seed = Annotated[int, typer.Option(help="Seeds every draw.")]
+Out = Annotated[Path, typer.Option(help="Folder of records.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
+Gammas = Annotated[list[int] | None, typer.Option("--gamma", help="Draft tokens per round.")]
+Record = Annotated[Path | None, typer.Option("--profile", help="Profile to predict from.")]
+
+DEFAULT_OUT = Path("runs")
+DEFAULT_GAMMAS = (1, 2, 4, 8)
+
+
+@app.command()
+def profile(
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    forward: Forward = "auto",
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    new_tokens: NewTokens = 128,
+    seed: Seed = 0,
+    out: Out = DEFAULT_OUT,
+    blocks: Annotated[int, typer.Option(help="Repeats of every stage time.")] = 16,
+    as_json: Json = False,
+) -> None:
+    """Measure stage times and acceptance of a pair; an interrupted profile resumes."""
+    from app.commands import profile as command
+
+    pair = PairOptions(
+        target, draft, device, dtype, forward, prompts, num_prompts,
+        _temperatures(temperature), top_k, top_p, new_tokens, seed,
+    )  # fmt: skip
+    command.run(pair, out, blocks, as_json)
+
+
+@app.command()
+def predict(
+    out: Out = DEFAULT_OUT,
+    record: Record = None,
+    gamma: Gammas = None,
+    as_json: Json = False,
+) -> None:
+    """Predict speedups from a profile: three fidelities, intervals, the best draft length."""
+    from app.commands import predict as command
+
+    command.run(out, record, _gammas(gamma), as_json)
+
+
+@app.command()
+def validate(
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    forward: Forward = "auto",
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    new_tokens: NewTokens = 128,
+    seed: Seed = 0,
+    out: Out = DEFAULT_OUT,
+    record: Record = None,
+    gamma: Gammas = None,
+    repeats: Annotated[int, typer.Option(help="Passes over all prompts.")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decode for real and put the prediction beside it, with the error explained."""
+    from app.commands import validate as command
+
+    pair = PairOptions(
+        target, draft, device, dtype, forward, prompts, num_prompts,
+        _temperatures(temperature), top_k, top_p, new_tokens, seed,
+    )  # fmt: skip
+    command.run(pair, out, record, _gammas(gamma), repeats, report, as_json)
+
+
+@app.command()
+def decode(
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    forward: Forward = "auto",
+    prompt: Annotated[str | None, typer.Option(help="Text to continue.")] = None,
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = 1,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    new_tokens: NewTokens = 128,
+    seed: Seed = 0,
+    method: Annotated[str, typer.Option(help="autoregressive or chain.")] = "chain",
+    gamma: Annotated[int, typer.Option(help="Draft tokens per round.")] = 4,
+    ignore_end: Annotated[bool, typer.Option(help="Do not stop at end-of-text.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode, each token coloured by the part of the stack that produced it."""
+    from app.commands import decode as command
+
+    pair = PairOptions(
+        target, draft, device, dtype, forward, prompts, num_prompts,
+        (temperature,), top_k, top_p, new_tokens, seed,
+    )  # fmt: skip
+    options = command.DecodeOptions(prompt, method, gamma, not ignore_end)
+    command.run(pair, options, as_json)
+
+
+@app.command()
+def compare(
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    forward: Forward = "auto",
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = 8,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    new_tokens: NewTokens = 128,
+    seed: Seed = 0,
+    methods: Annotated[str, typer.Option(help="Comma-separated names, or all.")] = "all",
+    gamma: Gammas = None,
+    as_json: Json = False,
+) -> None:
+    """Every method on the same prompts, interleaved, with its spread."""
+    from app.commands import compare as command
+
+    pair = PairOptions(
+        target, draft, device, dtype, forward, prompts, num_prompts,
+        _temperatures(temperature), top_k, top_p, new_tokens, seed,
+    )  # fmt: skip
+    command.run(pair, methods, _gammas(gamma), as_json)
+
+
+@app.command()
+def bench(
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = 10,
+    new_tokens: NewTokens = 96,
+    as_json: Json = False,
+) -> None:
+    """The engine against Transformers, and the speed of the model itself."""
+    from app.commands import bench as command
+
+    pair = PairOptions(
+        target, draft, device, dtype,
+        prompts=prompts, num_prompts=num_prompts, new_tokens=new_tokens,
+    )  # fmt: skip
+    command.run(pair, as_json)
+
+
+@app.command()
+def train(
+    out: Out = Path("runs/zoo"),
+    minutes: Annotated[float | None, typer.Option(help="Work for so long.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Or so many steps per model.")] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train the embedded pair on the Python source found on this machine; resumes."""
+    from app.commands import train as command
+    from app.terminal import print_json
+
+    folders = command.run(out, minutes, steps, device, seed)
+    if as_json:
+        print_json(folders)
+    else:
+        print(f"--target {folders['target']} --draft {folders['draft']}")
+
+
+@app.command("app")
+def dashboard(
+    data: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+) -> None:
+    """Open the dashboard on recorded data."""
+    from app.commands import serve
+
+    serve.run(data, port)
+
+
+def _temperatures(given: list[float] | None) -> tuple[float, ...]:
+    return tuple(given) if given else DEFAULT_TEMPERATURES
+
+
+def _gammas(given: list[int] | None) -> tuple[int, ...]:
+    for gamma in given or ():
+        if gamma < 1:
+            raise BadInput(f"draft tokens per round must be at least 1, not {gamma}")
+    return tuple(dict.fromkeys(given)) if given else DEFAULT_GAMMAS
+
+
+class BadInput(ValueError):
+    """An option outside its range, described in one line."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        notice("speculens: interrupted; what was measured is kept, the same command resumes")
+        sys.exit(130)
+    except Exception as error:
+        if not _is_bad_input(error):
+            raise
+        notice(f"speculens: {error}")
+        sys.exit(2)
+
+
+def _is_bad_input(error: Exception) -> bool:
+    """True for errors that describe input in one line; anything else is a defect."""
+    from measurements import RecordError
+
+    kinds: tuple[type[Exception], ...] = (BadInput, RecordError)
+    if "engine.errors" in sys.modules:
+        from engine.errors import InputError
+
+        kinds = (*kinds, InputError)
+    return isinstance(error, kinds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Find records in a folder and turn a profile into calibrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from measurements import Profile, RecordError, load_profile, scan
+from simulator.calibration import Calibration
+
+
+def calibrations(profile: Profile) -> dict[str, Calibration]:
+    """One calibration per trace, by sampling label, in the record's order."""
+    found = {}
+    for info in profile.record.traces:
+        mode = "greedy" if info.sampling.temperature == 0 else "sampled"
+        label = info.sampling.label
+        found[label] = Calibration.from_tables(profile.stages, profile.traces[label], mode)
+    return found
+
+
+def newest_profile(
+    root: Path,
+    *,
+    target: str | None = None,
+    draft: str | None = None,
+    dtype: str | None = None,
+) -> Profile:
+    """The newest complete profile below root that matches what is given.
+
+    Raises
+    ------
+    RecordError
+        If there is none; says what is there, and names broken files.
+    """
+    found = scan(root)
+    wanted = {"target": target, "draft": draft, "dtype": dtype}
+    for path, record in found.profiles:
+        has = {"target": record.target.name, "draft": record.draft.name, "dtype": record.dtype}
+        if record.complete and all(v is None or has[k] == v for k, v in wanted.items()):
+            return load_profile(path)
+    what = ", ".join(f"{k} {v}" for k, v in wanted.items() if v is not None)
+    reason = f"holds no complete profile{f' with {what}' if what else ''}; run speculens profile"
+    if found.problems:
+        broken = "; ".join(str(p) for p in found.problems[:3])
+        reason += f" ({len(found.problems)} unusable: {broken})"
+    raise RecordError(root, reason)

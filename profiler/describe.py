@@ -1,0 +1,40 @@
+"""Models and prompts as the context that records carry."""
+
+from engine.model import Model
+from engine.prompts import Prompts
+from engine.sampling import Sampling
+from measurements import ModelInfo, PromptSet
+from measurements import Sampling as RecordedSampling
+
+
+def model_info(model: Model) -> ModelInfo:
+    """What a record keeps of a model."""
+    config = model.hf.config
+    return ModelInfo(
+        name=model.name,
+        family=config.model_type,
+        forward=model.forward_kind,  # type: ignore[arg-type]
+        num_parameters=model.num_parameters,
+        num_layers=config.num_hidden_layers,
+        hidden_size=config.hidden_size,
+        vocab_size=model.vocab_size,
+        context=model.context,
+        weight_bytes=model.weight_bytes,
+    )
+
+
+def prompt_set(prompts: Prompts, encoded: list[list[int]]) -> PromptSet:
+    """What a record keeps of a prompt set."""
+    return PromptSet(
+        name=prompts.name,
+        sha256=prompts.sha256,
+        num_prompts=len(encoded),
+        mean_prompt_tokens=sum(map(len, encoded)) / len(encoded),
+    )
+
+
+def recorded(sampling: Sampling) -> RecordedSampling:
+    """The engine's sampling in the records' vocabulary."""
+    return RecordedSampling(
+        temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p
+    )

@@ -1,0 +1,154 @@
+"""Decode for real with every setting, interleaved, and keep what each decode took.
+
+On every prompt all settings run one after another in rotating order, so that
+drift of a shared machine falls on all of them alike; what is quoted later are
+ratios.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.clock import StageClock
+from engine.decode import Request, decode_autoregressive, decode_chain
+from engine.drafters.language_model import LanguageModelDrafter
+from engine.events import Generation
+from engine.model import Model
+from engine.sampling import Sampling
+from profiler.lock import device_lock
+from profiler.progress import Report, Step, silent
+from profiler.run import ProfilePlan
+
+
+@dataclass(frozen=True)
+class Run:
+    """One decode of one prompt.
+
+    Attributes
+    ----------
+    prompt, repeat : int
+    sampling : Sampling
+    num_draft_tokens : int
+        0 is autoregressive decoding. [tokens]
+    tokens : tuple of int
+    provenance : tuple of str
+        One entry per token; see ``engine.events``.
+    num_rounds : int
+    num_accepted : int
+        Over all rounds. [tokens]
+    num_drafted : int
+        Over all rounds. [tokens]
+    seconds, prefill_seconds : float
+        Decoding proper and prompt. [s]
+    stage_seconds : dict
+        Per stage, summed over rounds; what they leave of ``seconds`` is unexplained. [s]
+    """
+
+    prompt: int
+    repeat: int
+    sampling: Sampling
+    num_draft_tokens: int
+    tokens: tuple[int, ...]
+    provenance: tuple[str, ...]
+    num_rounds: int
+    num_accepted: int
+    num_drafted: int
+    seconds: float
+    prefill_seconds: float
+    stage_seconds: dict[str, float]
+
+
+def measure(
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    draft_lengths: tuple[int, ...],
+    *,
+    repeats: int = 1,
+    report: Report = silent,
+) -> list[Run]:
+    """Decode every prompt autoregressively and with every draft length.
+
+    Parameters
+    ----------
+    target, draft : Model
+    encoded : list of list of int
+        Prompts as token ids.
+    plan : ProfilePlan
+        Samplings, tokens per prompt and seeds.
+    draft_lengths : tuple of int
+        Chains to decode with; autoregressive decoding is always measured. [tokens]
+    repeats : int
+        Passes over all prompts; each draws its own seeds.
+    report : callable
+
+    Returns
+    -------
+    list of Run
+    """
+    runs = []
+    jobs = list(_jobs(len(encoded), plan, draft_lengths, repeats))
+    with device_lock(target.device, lambda message: report(Step(message, 0, 1))):
+        warm_up = Request(encoded[0], min(32, plan.new_tokens))
+        run_with_clock(target, draft, warm_up, draft_lengths[0])
+        for done, (repeat, prompt, sampling, length) in enumerate(jobs, start=1):
+            index = prompt + repeat * len(encoded)
+            request = plan.request(encoded[prompt], sampling, index)
+            generation, stages = run_with_clock(target, draft, request, length)
+            runs.append(_record(generation, stages, prompt, repeat, sampling, length))
+            report(Step(f"decoding {sampling.label}, {length} draft tokens", done, len(jobs)))
+    return runs
+
+
+def _jobs(
+    num_prompts: int, plan: ProfilePlan, draft_lengths: tuple[int, ...], repeats: int
+) -> Iterator[tuple[int, int, Sampling, int]]:
+    methods = (0, *draft_lengths)
+    for repeat in range(repeats):
+        for prompt in range(num_prompts):
+            for sampling in plan.samplings:
+                first = (prompt + repeat) % len(methods)
+                for length in methods[first:] + methods[:first]:
+                    yield repeat, prompt, sampling, length
+
+
+def run_with_clock(
+    target: Model, draft: Model, request: Request, length: int
+) -> tuple[Generation, dict[str, float]]:
+    """Decode once with stage times: the generation and seconds per stage, summed. [s]"""
+    clock = StageClock(target.device)
+    if length == 0:
+        generation = decode_autoregressive(target, request, clock=clock)
+    else:
+        generation = decode_chain(target, LanguageModelDrafter(draft), request, length, clock=clock)
+    stages: dict[str, float] = defaultdict(float)
+    for lap in clock.laps():
+        if lap.stage != "rest":
+            stages[lap.stage] += lap.seconds
+    return generation, dict(stages)
+
+
+def _record(
+    generation: Generation,
+    stages: dict[str, float],
+    prompt: int,
+    repeat: int,
+    sampling: Sampling,
+    length: int,
+) -> Run:
+    rounds = generation.rounds
+    return Run(
+        prompt=prompt,
+        repeat=repeat,
+        sampling=sampling,
+        num_draft_tokens=length,
+        tokens=tuple(generation.tokens),
+        provenance=tuple(source for _, source in generation.with_provenance()),
+        num_rounds=len(rounds),
+        num_accepted=sum(r.num_accepted for r in rounds),
+        num_drafted=sum(r.num_draft_tokens for r in rounds),
+        seconds=generation.decode_seconds,
+        prefill_seconds=generation.prefill_seconds,
+        stage_seconds=stages,
+    )

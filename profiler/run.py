@@ -1,0 +1,283 @@
+"""Profile a pair: ceilings, stage times and acceptance traces, into one record.
+
+The work is cut into small units that are saved as it goes on. An interrupted
+profile stays on disk, marked incomplete; the next run with the same pair,
+prompts and settings finds it and does only what is missing.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from engine.decode import Request
+from engine.errors import InputError
+from engine.model import DTYPES, Model, check_same_tokenizer
+from engine.prompts import Prompts
+from engine.sampling import Sampling
+from measurements import (
+    Profile,
+    ProfileHeader,
+    ProfileRecord,
+    load_profile,
+    new_record_id,
+    save_profile,
+    scan,
+    utc_now,
+)
+from profiler.ceilings import measure_ceilings
+from profiler.describe import model_info, prompt_set, recorded
+from profiler.lock import device_lock
+from profiler.machine import fingerprint, source_commit
+from profiler.progress import Report, Step, silent
+from profiler.stages import StagePlan, time_block
+from profiler.traces import trace_prompt
+
+SAVE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class ProfilePlan:
+    """What a profile measures.
+
+    Attributes
+    ----------
+    samplings : tuple of Sampling
+        One trace each.
+    new_tokens : int
+        Tokens decoded per prompt and trace; end-of-text does not stop it.
+    seed : int
+    stages : StagePlan
+    """
+
+    samplings: tuple[Sampling, ...] = (Sampling(0.0), Sampling(1.0))
+    new_tokens: int = 128
+    seed: int = 0
+    stages: StagePlan = field(default_factory=StagePlan)
+
+    def modes(self) -> list[Sampling]:
+        """One sampling per kind of host work: greedy, and the first that samples."""
+        greedy = [s for s in self.samplings if s.greedy][:1]
+        return greedy + [s for s in self.samplings if not s.greedy][:1]
+
+    def request(self, prompt: list[int], sampling: Sampling, prompt_index: int) -> Request:
+        """The request that traces and validation decode for a prompt."""
+        return Request(prompt, self.new_tokens, sampling, seed=self.seed + 7919 * prompt_index)
+
+
+class _Growing:
+    """A profile on its way to disk."""
+
+    def __init__(self, root: Path, header: ProfileHeader, earlier: Profile | None) -> None:
+        self.root, self.header = root, header
+        self.stages = [] if earlier is None else [earlier.stages]
+        self.traces: dict[str, list[pd.DataFrame]] = {}
+        if earlier is not None:
+            self.traces = {label: [frame] for label, frame in earlier.traces.items()}
+        self._saved_at = time.monotonic()
+
+    def done_blocks(self) -> set[tuple[str, int]]:
+        """(mode, block key index) already timed; the index is kept in ``repeat``."""
+        return {(m, r) for f in self.stages for m, r in zip(f["mode"], f["repeat"], strict=True)}
+
+    def done_prompts(self, sampling: Sampling) -> set[int]:
+        """Prompts already traced at this sampling."""
+        return {int(p) for f in self.traces.get(sampling.label, []) for p in f["prompt"].unique()}
+
+    def save(self, samplings: tuple[Sampling, ...], *, complete: bool = False) -> Path:
+        """Write everything so far."""
+        self.header = ProfileHeader.model_validate({**_fields(self.header), "complete": complete})
+        traces = {
+            recorded(s): pd.concat(self.traces[s.label]).sort_values(["prompt", "position"])
+            for s in samplings
+            if s.label in self.traces
+        }
+        path = save_profile(self.root, self.header, pd.concat(self.stages), traces)
+        self._saved_at = time.monotonic()
+        return path
+
+    def save_now_and_then(self, samplings: tuple[Sampling, ...]) -> None:
+        """Save when the last save is some seconds old."""
+        if self.stages and time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            self.save(samplings)
+
+
+def check_pair(target: Model, draft: Model) -> None:
+    """Refuse a pair that cannot speculate or cannot be compared."""
+    check_same_tokenizer(target, draft)
+    if target.dtype != draft.dtype or target.device != draft.device:
+        raise InputError(
+            f"target runs in {target.dtype} on {target.device}, draft in {draft.dtype} "
+            f"on {draft.device}; both must match"
+        )
+
+
+def encode_checked(
+    target: Model, draft: Model, prompts: Prompts, new_tokens: int
+) -> list[list[int]]:
+    """Token ids of all prompts, refused if one does not fit beside its new tokens."""
+    if target.tokenizer is None:
+        raise InputError(f"target {target.name} has no tokenizer")
+    if new_tokens < 1:
+        raise InputError(f"new tokens must be at least 1, not {new_tokens}")
+    encoded = prompts.encode(target.tokenizer)
+    limit = min(target.context, draft.context)
+    for number, ids in enumerate(encoded, start=1):
+        if len(ids) + new_tokens > limit:
+            raise InputError(
+                f"prompt {number} of {prompts.name} has {len(ids)} tokens; with {new_tokens} new "
+                f"ones it exceeds the context of {limit} tokens"
+            )
+    return encoded
+
+
+def profile(
+    target: Model,
+    draft: Model,
+    prompts: Prompts,
+    plan: ProfilePlan,
+    root: Path,
+    report: Report = silent,
+) -> tuple[Path, ProfileRecord]:
+    """Measure a pair and save the record below root.
+
+    Parameters
+    ----------
+    target, draft : Model
+        Same tokenizer, dtype and device.
+    prompts : Prompts
+    plan : ProfilePlan
+    root : Path
+        Data root; see ``measurements.store``.
+    report : callable
+        Receives a Step after every unit of work.
+
+    Returns
+    -------
+    tuple of Path, ProfileRecord
+        The JSON file and what it says.
+
+    Raises
+    ------
+    InputError
+        Before anything is measured, if pair or prompts do not fit.
+    KeyboardInterrupt
+        Passed on after what was measured has been saved.
+    """
+    check_pair(target, draft)
+    encoded = encode_checked(target, draft, prompts, plan.new_tokens)
+    stage_plan = plan.stages.fitted(min(target.context, draft.context))
+    with device_lock(target.device, lambda message: report(Step(message, 0, 1))):
+        growing = _begin(target, draft, prompts, encoded, plan, root)
+        try:
+            _time_stages(growing, target, draft, encoded, plan, stage_plan, report)
+            _trace(growing, target, draft, encoded, plan, stage_plan, report)
+        except KeyboardInterrupt:
+            if growing.stages:
+                growing.save(plan.samplings)
+            raise
+        path = growing.save(plan.samplings, complete=True)
+    return path, load_profile(path).record
+
+
+def _begin(
+    target: Model,
+    draft: Model,
+    prompts: Prompts,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    root: Path,
+) -> _Growing:
+    dtype = next(name for name, kind in DTYPES.items() if kind == target.dtype)
+    machine = fingerprint(target.device)
+    identity = {
+        "machine": machine,
+        "target": model_info(target),
+        "draft": model_info(draft),
+        "dtype": dtype,
+        "prompts": prompt_set(prompts, encoded),
+        "new_tokens": plan.new_tokens,
+        "seed": plan.seed,
+    }
+    earlier = _find_unfinished(root, identity)
+    if earlier is not None:
+        return _Growing(root, earlier.record.header, earlier)
+    header = ProfileHeader(
+        id=new_record_id("profile", dtype),
+        created=utc_now(),
+        commit=source_commit(),
+        ceilings=measure_ceilings(target.device, target.dtype),
+        complete=False,
+        **identity,
+    )
+    return _Growing(root, header, None)
+
+
+def _find_unfinished(root: Path, identity: dict[str, object]) -> Profile | None:
+    for path, record in scan(root).profiles:
+        if record.complete:
+            continue
+        if all(getattr(record, name) == value for name, value in identity.items()):
+            return load_profile(path)
+    return None
+
+
+def _time_stages(
+    growing: _Growing,
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    stage_plan: StagePlan,
+    report: Report,
+) -> None:
+    done = growing.done_blocks()
+    total = _units(plan, stage_plan, encoded)
+    count = 0
+    for index, (context, block) in enumerate(stage_plan.block_keys()):
+        for sampling in plan.modes():
+            mode = "greedy" if sampling.greedy else "sampled"
+            count += 1
+            report(Step("stage times", count, total))
+            if block > 0 and (mode, index) in done:
+                continue
+            text = encoded[index % len(encoded)] + encoded[(index + 1) % len(encoded)]
+            seed = plan.seed + index
+            rows = list(time_block(target, draft, text, context, index, stage_plan, sampling, seed))
+            if block > 0:
+                growing.stages.append(pd.DataFrame(rows))
+                growing.save_now_and_then(plan.samplings)
+
+
+def _trace(
+    growing: _Growing,
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    stage_plan: StagePlan,
+    report: Report,
+) -> None:
+    total = _units(plan, stage_plan, encoded)
+    count = total - len(encoded) * len(plan.samplings)
+    for sampling in plan.samplings:
+        done = growing.done_prompts(sampling)
+        for index, prompt in enumerate(encoded):
+            count += 1
+            report(Step(f"acceptance trace {sampling.label}", count, total))
+            if index in done:
+                continue
+            request = plan.request(prompt, sampling, index)
+            frame = trace_prompt(target, draft, request, index)
+            growing.traces.setdefault(sampling.label, []).append(frame)
+            growing.save_now_and_then(plan.samplings)
+
+
+def _units(plan: ProfilePlan, stage_plan: StagePlan, encoded: list[list[int]]) -> int:
+    blocks = len(stage_plan.block_keys()) * len(plan.modes())
+    return blocks + len(encoded) * len(plan.samplings)
+
+
+def _fields(header: ProfileHeader) -> dict[str, object]:
+    return {name: getattr(header, name) for name in ProfileHeader.model_fields}

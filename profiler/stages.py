@@ -1,0 +1,147 @@
+"""How long does each stage of a round take?
+
+Stages are timed inside real rounds of the engine, on real text, one round of
+every draft length in shuffled order per block: the caches, the allocator and
+the drift of a shared machine are those of decoding, and whatever is compared
+was interleaved.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.clock import StageClock
+from engine.decode import Request, decode_schedule
+from engine.drafters.language_model import LanguageModelDrafter
+from engine.errors import InputError
+from engine.events import Round
+from engine.model import Model
+from engine.sampling import Sampling
+
+DRAFT_LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
+CONTEXTS = (64, 256, 512)
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Which rounds are timed.
+
+    Attributes
+    ----------
+    draft_lengths : tuple of int
+        Each is timed once per block; 0 is an autoregressive step. [tokens]
+    contexts : tuple of int
+        Tokens cached when a block begins. [tokens]
+    blocks : int
+        Blocks per context and mode; the first is warm-up and not kept.
+    """
+
+    draft_lengths: tuple[int, ...] = DRAFT_LENGTHS
+    contexts: tuple[int, ...] = CONTEXTS
+    blocks: int = 16
+
+    def fitted(self, context_limit: int) -> "StagePlan":
+        """The part of the plan that a model of this context can run.
+
+        Raises
+        ------
+        InputError
+            If not even an autoregressive step and one draft token fit.
+        """
+        lengths = self.draft_lengths
+        while _longest(lengths) > context_limit // 2 and len(lengths) > 2:
+            lengths = lengths[:-1]
+        room = context_limit - _longest(lengths)
+        if room < 2:
+            raise InputError(f"a context of {context_limit} tokens is too short to profile")
+        contexts = tuple(c for c in self.contexts if c <= room) or (room // 2,)
+        return StagePlan(lengths, contexts, self.blocks)
+
+    def block_keys(self) -> list[tuple[int, int]]:
+        """(context, block) pairs in measuring order; block 0 warms up."""
+        return [(c, b) for b in range(self.blocks + 1) for c in self.contexts]
+
+
+def time_block(
+    target: Model,
+    draft: Model,
+    text: list[int],
+    context: int,
+    block: int,
+    plan: StagePlan,
+    sampling: Sampling,
+    seed: int,
+) -> Iterator[dict[str, object]]:
+    """Rows of the stages table from one block: one round of every draft length.
+
+    Parameters
+    ----------
+    target, draft : Model
+    text : list of int
+        Prompt material; repeated or cut to ``context`` tokens.
+    context, block : int
+        Key of the block; the block number becomes the column ``repeat``.
+    plan : StagePlan
+    sampling : Sampling
+    seed : int
+
+    Yields
+    ------
+    dict
+        Columns of ``measurements.STAGES_SCHEMA``. ``context`` is the mean
+        number of cached tokens over the block's rounds.
+    """
+    rng = np.random.default_rng((seed, context, block))
+    order = [int(g) for g in rng.permutation(plan.draft_lengths)]
+    prompt = (text * -(-context // len(text)))[:context]
+    remaining = iter(order)
+    clock = StageClock(target.device)
+    request = Request(prompt, _longest(plan.draft_lengths), sampling, seed=int(rng.integers(2**31)))
+    rounds: list[Round] = []
+
+    def another(done: Round) -> bool:
+        rounds.append(done)
+        return len(rounds) < len(order)
+
+    decode_schedule(
+        target,
+        LanguageModelDrafter(draft),
+        request,
+        lambda produced: next(remaining),
+        clock=clock,
+        on_round=another,
+    )
+    mean_context = context + round(float(np.mean([r.start for r in rounds])))
+    shared = {
+        "mode": "greedy" if sampling.greedy else "sampled",
+        "context": mean_context,
+        "batch": 1,
+        "repeat": block,
+    }
+    walls = [0.0] * len(order)
+    for lap in clock.laps():
+        if not 0 <= lap.round < len(order):
+            continue
+        walls[lap.round] += lap.seconds
+        if lap.stage != "rest":
+            yield {
+                **shared,
+                "stage": lap.stage,
+                "num_draft_tokens": order[lap.round],
+                "num_tokens": lap.num_tokens,
+                "seconds": lap.seconds,
+            }
+    for length, wall in zip(order, walls, strict=True):
+        yield {
+            **shared,
+            "stage": "round",
+            "num_draft_tokens": length,
+            "num_tokens": length + 1,
+            "seconds": wall,
+        }
+
+
+def _longest(draft_lengths: tuple[int, ...]) -> int:
+    """Tokens that one block emits at most. [tokens]"""
+    return sum(length + 1 for length in draft_lengths)

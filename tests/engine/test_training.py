@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from engine.training.corpus import (
+    HELD_OUT,
+    Document,
+    clean,
+    held_out_files,
+    package_documents,
+    stdlib_documents,
+)
+from engine.training.data import Stream, evaluation_batches, sample_batch
+from engine.training.trainer import Budget, Progress, make_optimizers, train
+
+
+def test_held_out_modules_never_enter_the_corpus() -> None:
+    names = {f"{name}.py" for name in HELD_OUT}
+    documents = list(stdlib_documents())
+    assert len(documents) > 300
+    assert not names & {d.path.name for d in documents}
+    assert not names & {d.path.name for d in package_documents()}
+
+
+def test_copies_of_held_out_text_and_repeats_are_dropped() -> None:
+    held_out = held_out_files()[0].read_text()
+    fresh = "\n".join(f"a_rather_long_variable_name_{i} = {i} + offset" for i in range(40))
+    documents = [
+        Document(Path("renamed.py"), "# vendored\n" + held_out),
+        Document(Path("one.py"), fresh),
+        Document(Path("two.py"), fresh),
+    ]
+    assert [d.path.name for d in clean(documents)] == ["one.py"]
+
+
+def test_training_windows_never_touch_the_evaluation_tail() -> None:
+    stream = Stream(np.arange(1000, dtype=np.uint16), 1.0)
+    rng = np.random.default_rng(0)
+    seen = torch.cat([sample_batch([stream], 8, 16, rng) for _ in range(200)])
+    assert seen.max() < stream.split
+    held_out = torch.cat(evaluation_batches([stream], 2, 8, 2))
+    assert held_out.min() >= stream.split
+    assert (seen[:, 1:] - seen[:, :-1] == 1).all()
+
+
+class Toy(nn.Module):
+    """Embedding, one matrix, head: both optimizers get something to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Embedding(11, 8)
+        self.inner = nn.Linear(8, 8, bias=False)
+        self.lm_head = nn.Linear(8, 11, bias=False)
+
+    def loss(self, rng: np.random.Generator) -> torch.Tensor:
+        """Predict x + 1 modulo 11."""
+        x = torch.from_numpy(rng.integers(0, 11, size=64))
+        logits = self.lm_head(torch.relu(self.inner(self.embed(x))))
+        return nn.functional.cross_entropy(logits, (x + 1) % 11)
+
+
+def run(folder: Path, budget: Budget, stop_after: int | None = None) -> list[float]:
+    """Losses of one (possibly interrupted) training run."""
+    model, losses = Toy(), []
+
+    def report(progress: Progress) -> None:
+        if progress.evaluation is None:
+            losses.append(progress.loss)
+        if stop_after is not None and len(losses) == stop_after:
+            raise KeyboardInterrupt
+
+    arguments = (model, make_optimizers(model, 1e-2, 1e-2), model.loss, lambda: 0.0, budget)
+    try:
+        train(*arguments, folder / "toy.pt", checkpoint_every_s=0.0, report=report)
+    except KeyboardInterrupt:
+        pass
+    return losses
+
+
+def test_an_interrupted_training_resumes_to_the_same_loss_curve(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = run(tmp_path / "a", Budget(steps=40))
+    first = run(tmp_path / "b", Budget(steps=40), stop_after=15)
+    rest = run(tmp_path / "b", Budget(steps=40))
+    # the step that was interrupted had not been saved and is done again
+    assert first[:14] + rest == whole
+    assert whole[-1] < 0.8 * whole[0]
+
+
+def test_a_time_budget_ends_the_run(tmp_path: Path) -> None:
+    assert len(run(tmp_path, Budget(minutes=0.002))) >= 1
+
+
+@pytest.mark.parametrize("arguments", [{}, {"minutes": 1.0, "steps": 2}, {"steps": 0}])
+def test_a_budget_is_one_positive_number(arguments: dict) -> None:
+    with pytest.raises(ValueError, match="budget"):
+        Budget(**arguments)
