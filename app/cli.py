@@ -233,11 +233,11 @@ def _temperatures(given: list[float] | None) -> tuple[float, ...]:
 def _gammas(given: list[int] | None) -> tuple[int, ...]:
     for gamma in given or ():
         if gamma < 1:
-            raise BadInput(f"draft tokens per round must be at least 1, not {gamma}")
+            raise BadInputError(f"draft tokens per round must be at least 1, not {gamma}")
     return tuple(dict.fromkeys(given)) if given else DEFAULT_GAMMAS
 
 
-class BadInput(ValueError):
+class BadInputError(ValueError):
     """An option outside its range, described in one line."""
 
 
@@ -245,9 +245,6 @@ def main() -> None:
     """Entry point of the console script."""
     try:
         app()
-    except KeyboardInterrupt:
-        notice("speculens: interrupted; what was measured is kept, the same command resumes")
-        sys.exit(130)
     except Exception as error:
         if not _is_bad_input(error):
             raise
@@ -259,7 +256,7 @@ def _is_bad_input(error: Exception) -> bool:
     """True for errors that describe input in one line; anything else is a defect."""
     from measurements import RecordError
 
-    kinds: tuple[type[Exception], ...] = (BadInput, RecordError)
+    kinds: tuple[type[Exception], ...] = (BadInputError, RecordError)
     if "engine.errors" in sys.modules:
         from engine.errors import InputError
 

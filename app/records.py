@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from measurements import Profile, RecordError, load_profile, scan
-from simulator.calibration import Calibration
+from simulator.calibration import Calibration, Mode
 
 
 def calibrations(profile: Profile) -> dict[str, Calibration]:
     """One calibration per trace, by sampling label, in the record's order."""
     found = {}
     for info in profile.record.traces:
-        mode = "greedy" if info.sampling.temperature == 0 else "sampled"
+        mode: Mode = "greedy" if info.sampling.temperature == 0 else "sampled"
         label = info.sampling.label
         found[label] = Calibration.from_tables(profile.stages, profile.traces[label], mode)
     return found

@@ -23,7 +23,7 @@ ShowStep = Callable[[str, int, int], None]
 
 def output() -> Console:
     """Console on standard output; wide enough for tables when piped."""
-    return Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
 def notice(message: str) -> None:
@@ -70,6 +70,16 @@ def progress_bar() -> Iterator[ShowStep]:
             bar.update(task, description=what, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Ctrl-C ends the command with exit code 130 and says that nothing measured is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        notice("speculens: interrupted; what was done is kept, the same command resumes")
+        sys.exit(130)
 
 
 def _tenths() -> ShowStep:

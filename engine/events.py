@@ -41,7 +41,7 @@ class Round:
         if self.num_draft_tokens == 0:
             return ("target",)
         last: Provenance = "bonus" if self.num_accepted == self.num_draft_tokens else "recovered"
-        kept: tuple[Provenance, ...] = ("draft",) * self.num_accepted
+        kept: list[Provenance] = ["draft"] * self.num_accepted
         return (*kept, last)[: len(self.tokens)]
 
 

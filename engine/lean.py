@@ -9,6 +9,8 @@ Leaves out: sliding windows, rope types that depend on the sequence length,
 quantised weights. Such models run through engine/transformers_model.py.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
@@ -31,7 +33,7 @@ def supports(model: PreTrainedModel) -> bool:
 class _Layer:
     """Weights of one block, projections fused."""
 
-    def __init__(self, layer: torch.nn.Module) -> None:
+    def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         parts = (attention.q_proj, attention.k_proj, attention.v_proj)
         self.qkv = torch.cat([p.weight for p in parts]).contiguous()
@@ -108,7 +110,7 @@ class LeanLlama:
             qk = qkv[:, : q_width + kv_width].view(n, -1, self.head_dim)
             qk = torch.addcmul(qk * cos, qk.roll(half, -1), sin)
             v = qkv[:, q_width + kv_width :].view(n, self.kv_heads, self.head_dim)
-            q, k = qk.split((self.heads, self.kv_heads), dim=1)
+            q, k = qk[:, : self.heads], qk[:, self.heads :]
             keys, values = cache.write(index, k.transpose(0, 1)[None], v.transpose(0, 1)[None])
             h = self._attend(q, keys, values, mask)
             x = x + F.linear(h, layer.out, layer.out_bias)

@@ -126,7 +126,9 @@ def _forward_ratios(target: Model) -> dict[str, dict[str, float]]:
         return {}
     models = {"lean": target, "transformers": wrap("oracle", target.hf, forward="transformers")}
     context = min(128, target.context - max(FORWARD_WIDTHS))
-    caches = {name: model.new_cache(context + max(FORWARD_WIDTHS)) for name, model in models.items()}
+    caches = {
+        name: model.new_cache(context + max(FORWARD_WIDTHS)) for name, model in models.items()
+    }
     tokens = torch.arange(context, device=target.device) % target.vocab_size
     for name, model in models.items():
         model.forward(tokens, caches[name], 0)

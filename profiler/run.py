@@ -8,6 +8,7 @@ prompts and settings finds it and does only what is missing.
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -191,7 +192,7 @@ def _begin(
 ) -> _Growing:
     dtype = next(name for name, kind in DTYPES.items() if kind == target.dtype)
     machine = fingerprint(target.device)
-    identity = {
+    identity: dict[str, Any] = {
         "machine": machine,
         "target": model_info(target),
         "draft": model_info(draft),
@@ -214,7 +215,7 @@ def _begin(
     return _Growing(root, header, None)
 
 
-def _find_unfinished(root: Path, identity: dict[str, object]) -> Profile | None:
+def _find_unfinished(root: Path, identity: dict[str, Any]) -> Profile | None:
     for path, record in scan(root).profiles:
         if record.complete:
             continue

@@ -44,7 +44,9 @@ def trace_prompt(target: Model, draft: Model, request: Request, prompt_index: in
         target.forward(tokens, target_cache, 0)
         draft.forward(tokens, draft_cache, 0)
     pending = torch.tensor(request.prompt[-1:], device=target.device)
-    drafted, verified, chosen = [], [], []
+    drafted: list[torch.Tensor] = []
+    verified: list[torch.Tensor] = []
+    chosen: list[int] = []
     while len(chosen) < request.max_new_tokens:
         drafted.append(draft.forward(pending, draft_cache, 1))
         done, pending = autoregressive_round(

@@ -101,10 +101,10 @@ def _show(target: Model, prompt: str, generation: Generation, summary: dict[str,
     console.print(shown)
     counts = {s: summary["provenance"].count(s) for s in COLOURS}
     legend = Text("\n")
-    for source, count in counts.items():
+    for level, count in counts.items():
         if count:
             share = count / len(summary["tokens"])
-            legend.append(f"■ {MEANING[source]} {share:.0%}   ", style=COLOURS[source])
+            legend.append(f"■ {MEANING[level]} {share:.0%}   ", style=COLOURS[level])
     console.print(legend)
     console.print(
         f"{len(summary['tokens'])} tokens in {summary['rounds']} rounds "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.pair import PairOptions
-from app.terminal import notice, output, print_json, progress_bar, table
+from app.terminal import notice, output, print_json, progress_bar, resumable, table
 
 
 def run(pair: PairOptions, out: Path, blocks: int, as_json: bool) -> None:
@@ -22,7 +22,7 @@ def run(pair: PairOptions, out: Path, blocks: int, as_json: bool) -> None:
     prompts = pair.load_prompts()
     target, draft = pair.load_pair()
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed, StagePlan(blocks=blocks))
-    with progress_bar() as show:
+    with resumable(), progress_bar() as show:
         path, _ = profile(
             target, draft, prompts, plan, out, lambda s: show(s.what, s.done, s.total)
         )

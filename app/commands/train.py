@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.terminal import ShowStep, progress_bar
+from app.terminal import ShowStep, progress_bar, resumable
 
 if TYPE_CHECKING:
     from engine.training.trainer import Budget, Progress
@@ -27,12 +27,12 @@ def run(
     chosen = recipe or PairRecipe()
     work = out / "work"
     corpus = build_corpus(chosen, work)
-    with progress_bar() as show:
+    with resumable(), progress_bar() as show:
         model = train_target(
             chosen, corpus, target_budget, work, device=place, seed=seed,
             report=_reporter(show, "target"),
         )  # fmt: skip
-    with progress_bar() as show:
+    with resumable(), progress_bar() as show:
         distil_draft(
             chosen, corpus, model, draft_budget, work, device=place, seed=seed,
             report=_reporter(show, "draft"),
@@ -52,7 +52,9 @@ def _budgets(minutes: float | None, steps: int | None) -> tuple[Budget, Budget]:
         raise InputError("give either --minutes or --steps")
     try:
         if minutes is not None:
-            return Budget(minutes=minutes * (1 - DRAFT_SHARE)), Budget(minutes=minutes * DRAFT_SHARE)
+            return Budget(minutes=minutes * (1 - DRAFT_SHARE)), Budget(
+                minutes=minutes * DRAFT_SHARE
+            )
         return Budget(steps=steps), Budget(steps=steps)
     except ValueError as error:
         raise InputError(str(error)) from None

@@ -78,7 +78,8 @@ def make_optimizers(
     Muon is cheaper per token of progress than AdamW at these sizes; embeddings
     and vectors are outside what it is defined for.
     """
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +75,8 @@ def run(folder: Path, budget: Budget, stop_after: int | None = None) -> list[flo
             raise KeyboardInterrupt
 
     arguments = (model, make_optimizers(model, 1e-2, 1e-2), model.loss, lambda: 0.0, budget)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         train(*arguments, folder / "toy.pt", checkpoint_every_s=0.0, report=report)
-    except KeyboardInterrupt:
-        pass
     return losses
 
 

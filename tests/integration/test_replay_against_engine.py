@@ -68,14 +68,20 @@ def test_tau_at_temperature_one_is_predicted_from_a_trace_alone() -> None:
     rng = np.random.default_rng(1)
     prompts = [rng.integers(0, 64, size=4).tolist() for _ in range(num_prompts)]
     frame = pd.concat(
-        [trace_prompt(target, draft, Request(p, new, sampling, i), i) for i, p in enumerate(prompts)]
+        [
+            trace_prompt(target, draft, Request(p, new, sampling, i), i)
+            for i, p in enumerate(prompts)
+        ]
     )
     predicted = replayed_rounds(frame, gamma)
     measured = np.array(
         [
             len(
                 decode_chain(
-                    target, LanguageModelDrafter(draft), Request(p, new, sampling, 10_000 + i), gamma
+                    target,
+                    LanguageModelDrafter(draft),
+                    Request(p, new, sampling, 10_000 + i),
+                    gamma,
                 ).rounds
             )
             for i, p in enumerate(prompts)

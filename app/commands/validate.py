@@ -1,0 +1,159 @@
+"""speculens validate: predict first, decode for real, explain the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app import validation_record
+from app.pair import PairOptions
+from app.records import newest_profile
+from app.terminal import notice, output, print_json, progress_bar, table
+from measurements import (
+    Profile,
+    RecordError,
+    ValidationRecord,
+    load_profile,
+    new_record_id,
+    save_validation,
+    utc_now,
+)
+
+
+def run(
+    pair: PairOptions,
+    out: Path,
+    record: Path | None,
+    gammas: Sequence[int],
+    repeats: int,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Validate a profile's predictions on the pair it was made of."""
+    from engine.errors import InputError
+    from profiler.describe import prompt_set, recorded
+    from profiler.machine import fingerprint, source_commit
+    from profiler.measure import measure
+    from profiler.run import ProfilePlan, encode_checked
+
+    if repeats < 1:
+        raise InputError(f"repeats must be at least 1, not {repeats}")
+    samplings = pair.samplings()
+    prompts = pair.load_prompts()
+    target, draft = pair.load_pair()
+    encoded = encode_checked(target, draft, prompts, pair.new_tokens)
+    profile = _profile(out, record, target.name, draft.name, pair.dtype)
+    _check_traces(profile, [s.label for s in samplings])
+    predictions = validation_record.predict_all(profile, [s.label for s in samplings], gammas)
+    plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
+    with progress_bar() as show:
+        runs = measure(
+            target, draft, encoded, plan, tuple(gammas),
+            repeats=repeats, report=lambda s: show(s.what, s.done, s.total),
+        )  # fmt: skip
+    described = prompt_set(prompts, encoded)
+    same = described.sha256 == profile.record.prompts.sha256
+    header = {
+        "id": new_record_id("validation", pair.dtype),
+        "created": utc_now(),
+        "commit": source_commit(),
+        "profile_id": profile.record.id,
+        "machine": fingerprint(target.device),
+        "target": profile.record.target,
+        "draft": profile.record.draft,
+        "dtype": pair.dtype,
+        "prompts": described,
+        "new_tokens": pair.new_tokens,
+    }
+    made = validation_record.build(
+        header, predictions, runs, [recorded(s) for s in samplings], repeats,
+        same and pair.new_tokens == profile.record.new_tokens,
+    )  # fmt: skip
+    path = save_validation(out, made)
+    if report is not None:
+        from app.report import render
+
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(render(made, profile.record), encoding="utf-8")
+        notice(f"report {report}")
+    if as_json:
+        print_json(_as_json(made, path))
+    else:
+        _show(made)
+    notice(f"saved {path}")
+
+
+def _profile(out: Path, record: Path | None, target: str, draft: str, dtype: str) -> Profile:
+    if record is None:
+        return newest_profile(out, target=target, draft=draft, dtype=dtype)
+    profile = load_profile(record)
+    has = (profile.record.target.name, profile.record.draft.name, profile.record.dtype)
+    if has != (target, draft, dtype):
+        raise RecordError(
+            record,
+            f"is of {has[0]} with {has[1]} in {has[2]}, not of {target} with {draft} in {dtype}",
+        )
+    return profile
+
+
+def _check_traces(profile: Profile, labels: Sequence[str]) -> None:
+    if missing := [label for label in labels if label not in profile.traces]:
+        raise RecordError(
+            profile.path,
+            f"has no trace at {missing[0]}, only at {', '.join(profile.traces)}; profile it first",
+        )
+
+
+def _as_json(record: ValidationRecord, path: Path) -> dict[str, Any]:
+    content = record.model_dump(mode="json")
+    return {"record": str(path), **content}
+
+
+def _show(record: ValidationRecord) -> None:
+    console = output()
+    headings = ["", "γ", "τ meas", "L0", "L1", "L2", "S meas", "90 %", "L0", "L1", "L2", "error"]
+    rows = []
+    for row in record.settings:
+        tau, speedup = row.tau, row.speedup
+        rows.append(
+            [
+                row.sampling.label,
+                str(row.parameters["num_draft_tokens"]),
+                *[f"{v:.2f}" for v in (tau.measured, tau.L0, tau.L1, tau.L2)],
+                f"{speedup.measured:.2f}",
+                f"{speedup.measured_low:.2f}–{speedup.measured_high:.2f}",
+                *[f"{v:.2f}" for v in (speedup.L0, speedup.L1, speedup.L2)],
+                f"{speedup.L2 / speedup.measured - 1:+.1%}",
+            ]
+        )
+    title = "Predicted and measured: τ (tokens/round), speedup S (×), error of L2"
+    console.print(table(title, headings, rows))
+    _show_error_and_time(record)
+    summary = record.summary
+    console.print(
+        f"L2 speedup error: median {summary.median_abs_error:.1%}, worst "
+        f"{summary.max_abs_error:.1%}, bias {summary.bias:+.1%}; measured inside the 90 % interval "
+        f"in {summary.coverage_90:.0%} of settings; stages explain at least "
+        f"{summary.time_explained:.1%} of wall time"
+    )
+
+
+def _show_error_and_time(record: ValidationRecord) -> None:
+    stages = ("target", "draft", "draft_sampling", "verification", "commit", "sampling", "rest")
+    short = {"draft_sampling": "d.sampl.", "verification": "verify"}
+    headings = ["", "γ", "τ", "round", "AR", "=", *[short.get(s, s) for s in stages]]
+    rows = []
+    for row in record.settings:
+        error = row.error
+        parts = (error.log_tau, error.log_round, error.log_autoregressive, error.log_speedup)
+        rows.append(
+            [
+                row.sampling.label,
+                str(row.parameters["num_draft_tokens"]),
+                *[f"{100 * part:+.1f}" for part in parts],
+                *[f"{row.time_split.get(stage, 0.0):.1%}" for stage in stages],
+            ]
+        )
+    title = "Error of L2 explained (100 × log; the first three add up), and measured time split"
+    output().print(table(title, headings, rows))

@@ -1,0 +1,175 @@
+"""From predictions and decodes to one validation record."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app.records import calibrations
+from measurements import (
+    AutoregressiveRow,
+    ErrorRow,
+    Fidelities,
+    Profile,
+    PromptRow,
+    RoundsRow,
+    Sampling,
+    SettingRow,
+    SpeedupRow,
+    ValidationRecord,
+    ValidationSummary,
+)
+from simulator.calibration import predict_chain
+from simulator.prediction import Prediction
+from simulator.validation import Measurement, compare, summarise
+
+if TYPE_CHECKING:
+    from profiler.measure import Run
+
+
+def predict_all(
+    profile: Profile, labels: Sequence[str], gammas: Sequence[int]
+) -> dict[tuple[str, int], Prediction]:
+    """Predictions for every sampling label and draft length, before anything is decoded."""
+    found = calibrations(profile)
+    return {(label, g): predict_chain(found[label], g) for label in labels for g in gammas}
+
+
+def build(
+    header: dict[str, Any],
+    predictions: dict[tuple[str, int], Prediction],
+    runs: Sequence[Run],
+    samplings: Sequence[Sampling],
+    repeats: int,
+    same_prompts: bool,
+) -> ValidationRecord:
+    """The record of predictions beside the decodes they foretold.
+
+    Parameters
+    ----------
+    header : dict
+        Fields of ValidationRecord that say what ran where.
+    predictions : dict
+        By sampling label and draft length.
+    runs : sequence of Run
+        Every decode, autoregressive ones included.
+    samplings : sequence of Sampling
+        In the order of the report.
+    repeats : int
+    same_prompts : bool
+        Whether the profile decoded the same prompts.
+    """
+    groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.sampling.label, run.num_draft_tokens].append(run)
+    by_label = {s.label: s for s in samplings}
+    settings, pairs = [], []
+    for (label, gamma), prediction in predictions.items():
+        mine, baseline = groups[label, gamma], groups[label, 0]
+        measurement = _measurement(mine, baseline)
+        pairs.append((prediction, measurement))
+        expected = _expected_rounds(prediction, measurement, repeats, same_prompts)
+        settings.append(_setting(by_label[label], gamma, prediction, measurement, expected))
+    return ValidationRecord(
+        **header,
+        repeats=repeats,
+        same_prompts_as_profile=same_prompts,
+        autoregressive=[_autoregressive(s, groups[s.label, 0]) for s in samplings],
+        settings=settings,
+        summary=ValidationSummary(**asdict(summarise(pairs))),
+        complete=True,
+    )
+
+
+def _measurement(mine: Sequence[Run], baseline: Sequence[Run]) -> Measurement:
+    stages: dict[str, float] = defaultdict(float)
+    for run in mine:
+        for stage, seconds in run.stage_seconds.items():
+            stages[stage] += seconds
+    return Measurement(
+        num_tokens=_per_prompt(mine, lambda r: len(r.tokens)).astype(int),
+        num_rounds=_per_prompt(mine, lambda r: r.num_rounds).astype(int),
+        seconds=_per_prompt(mine, lambda r: r.seconds),
+        baseline_tokens=_per_prompt(baseline, lambda r: len(r.tokens)).astype(int),
+        baseline_seconds=_per_prompt(baseline, lambda r: r.seconds),
+        seconds_by_stage=dict(stages),
+    )
+
+
+def _per_prompt(runs: Sequence[Run], quantity: Any) -> np.ndarray:
+    """Sums over repeats, one per prompt."""
+    total = np.zeros(1 + max(run.prompt for run in runs))
+    for run in runs:
+        total[run.prompt] += quantity(run)
+    return total
+
+
+def _expected_rounds(
+    prediction: Prediction, measurement: Measurement, repeats: int, same_prompts: bool
+) -> np.ndarray:
+    """Predicted rounds of each prompt: its own replay, or the mean tau on other prompts."""
+    own = prediction.rounds_per_prompt * repeats
+    if same_prompts and own.shape == measurement.num_rounds.shape:
+        return own
+    return measurement.num_tokens / prediction.tau.L2
+
+
+def _setting(
+    sampling: Sampling,
+    gamma: int,
+    prediction: Prediction,
+    measurement: Measurement,
+    expected_rounds: np.ndarray,
+) -> SettingRow:
+    low, high = measurement.speedup_interval()
+    assert prediction.speedup_low is not None
+    assert prediction.speedup_high is not None
+    return SettingRow(
+        method="chain",
+        parameters={"num_draft_tokens": gamma},
+        sampling=sampling,
+        temperature=sampling.temperature,
+        tau=Fidelities(measured=measurement.tau, **asdict(prediction.tau)),
+        speedup=SpeedupRow(
+            measured=measurement.speedup,
+            measured_low=low,
+            measured_high=high,
+            L2_low=prediction.speedup_low,
+            L2_high=prediction.speedup_high,
+            **asdict(prediction.speedup),
+        ),
+        rounds=RoundsRow(
+            measured=float(measurement.num_rounds.sum()), L2=float(expected_rounds.sum())
+        ),
+        error=ErrorRow(**asdict(compare(prediction, measurement))),
+        time_split={k: max(0.0, v) for k, v in measurement.time_split.items()},
+        round_seconds={"measured": measurement.round_seconds, "L2": prediction.round_seconds},
+        per_prompt=[
+            PromptRow(
+                prompt=index,
+                num_tokens=int(measurement.num_tokens[index]),
+                num_rounds=int(measurement.num_rounds[index]),
+                seconds=float(measurement.seconds[index]),
+                baseline_seconds=float(measurement.baseline_seconds[index]),
+                predicted_rounds=float(expected),
+            )
+            for index, expected in enumerate(expected_rounds)
+        ],
+    )
+
+
+def _autoregressive(sampling: Sampling, runs: Sequence[Run]) -> AutoregressiveRow:
+    tokens = sum(len(run.tokens) for run in runs)
+    seconds = sum(run.seconds for run in runs)
+    stages = dict.fromkeys(stage for run in runs for stage in run.stage_seconds)
+    split = {s: sum(r.stage_seconds.get(s, 0.0) for r in runs) / seconds for s in stages}
+    return AutoregressiveRow(
+        sampling=sampling,
+        seconds_per_token=seconds / tokens,
+        tokens=tokens,
+        time_split={**split, "rest": max(0.0, 1 - sum(split.values()))},
+    )

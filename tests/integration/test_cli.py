@@ -1,0 +1,251 @@
+"""The command line end to end on small real models in folders."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from measurements import load_profile, scan
+from profiler import run as profiler_run
+from tests.tiny_models import save_tiny_pair, tiny_llama, tiny_tokenizer
+
+PROMPTS = ["def add(first, second):\n    return", "for item in", "print(item)\n\nfor"]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": text}) for text in PROMPTS))
+    return path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Exit code of the console script."""
+    monkeypatch.setattr(sys, "argv", ["speculens", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def pair_options(folder: Path, family: str, prompts: Path, out: Path) -> list[object]:
+    target, draft = save_tiny_pair(folder, family)
+    return [
+        "--target", target, "--draft", draft, "--device", "cpu", "--dtype", "float32",
+        "--prompts", prompts, "--new-tokens", 24, "--out", out,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_any_pair_goes_through_profile_predict_validate(
+    family: str, tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, family, prompts, out)
+    assert call(monkeypatch, "profile", *options, "--blocks", 2, "--json") == 0
+    profile = json.loads(capsys.readouterr().out)
+    assert Path(profile["record"]).is_file()
+    assert 0 < profile["cost_ratio"] < 5
+    assert set(profile["acceptance_rate"]) == {"T0", "T1"}
+
+    assert call(monkeypatch, "predict", "--out", out, "--gamma", 1, "--gamma", 3, "--json") == 0
+    predicted = json.loads(capsys.readouterr().out)
+    assert [s["parameters"]["num_draft_tokens"] for s in predicted["settings"]] == [1, 3, 1, 3]
+    assert set(predicted["best"]) == {"T0", "T1"}
+
+    report = tmp_path / "report.html"
+    gammas = ["--gamma", 1, "--gamma", 3]
+    assert call(monkeypatch, "validate", *options, *gammas, "--report", report, "--json") == 0
+    validated = json.loads(capsys.readouterr().out)
+    assert "<html" in report.read_text()[:500].lower()
+    assert validated["same_prompts_as_profile"] is True
+    keys = {
+        "method",
+        "parameters",
+        "temperature",
+        "tau",
+        "speedup",
+        "rounds",
+        "error",
+        "time_split",
+    }
+    for row in validated["settings"]:
+        assert keys <= set(row)
+        assert set(row["tau"]) == {"measured", "L0", "L1", "L2"}
+        assert set(row["speedup"]) >= {"measured", "measured_low", "measured_high", "L2_low"}
+        parts = row["error"]
+        total = parts["log_tau"] + parts["log_round"] + parts["log_autoregressive"]
+        assert total == pytest.approx(parts["log_speedup"], abs=1e-9)
+        if row["temperature"] == 0:
+            assert row["rounds"]["measured"] == row["rounds"]["L2"]
+            for prompt in row["per_prompt"]:
+                assert prompt["num_rounds"] == prompt["predicted_rounds"]
+    assert set(validated["summary"]) >= {
+        "median_abs_error", "p95_abs_error", "bias", "coverage_90", "time_explained",
+    }  # fmt: skip
+    assert validated["summary"]["time_explained"] > 0.95
+
+
+def test_compare_and_decode_answer_in_json(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")[:-2]
+    assert call(monkeypatch, "compare", *options, "--gamma", 2, "--json") == 0
+    methods = json.loads(capsys.readouterr().out)["methods"]
+    assert [(m["method"], m["temperature"]) for m in methods] == [
+        ("autoregressive", 0), ("chain", 0), ("autoregressive", 1), ("chain", 1),
+    ]  # fmt: skip
+    for method in methods:
+        assert method["lossless"] is True
+        assert sum(method["provenance"].values()) == pytest.approx(1)
+        assert sum(method["time_split"].values()) == pytest.approx(1, abs=1e-6)
+    chain = methods[1]
+    assert 0 < chain["draft_efficiency"] <= 1
+    assert 1 <= chain["tau"] <= 3
+
+    assert call(monkeypatch, "decode", *options, "--method", "chain", "--json") == 0
+    chained = json.loads(capsys.readouterr().out)["generations"]
+    assert call(monkeypatch, "decode", *options, "--method", "autoregressive", "--json") == 0
+    alone = json.loads(capsys.readouterr().out)["generations"]
+    assert [g["tokens"] for g in chained] == [g["tokens"] for g in alone]
+    assert {p for g in alone for p in g["provenance"]} == {"target"}
+
+
+def test_decode_shows_prompt_and_legend(tmp_path: Path, prompts: Path, monkeypatch, capsys) -> None:
+    options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")[:-2]
+    assert call(monkeypatch, "decode", *options) == 0
+    shown = capsys.readouterr().out
+    assert "def add(first, second):" in shown
+    assert "tokens/s" in shown
+    assert "a kept draft" in shown
+
+
+REFUSALS = [
+    (["--target", "/nowhere/a", "--draft", "/nowhere/b"], "no model '/nowhere/a'"),
+    (["--target", "python-13m"], "--target and --draft go together"),
+    (["--temperature", "-0.5"], "temperature must be finite and >= 0, not -0.5"),
+    (["--top-p", "0"], "top-p must be in (0, 1], not 0"),
+    (["--top-p", "1.2"], "top-p must be in (0, 1], not 1.2"),
+    (["--top-k", "0"], "top-k must be at least 1, not 0"),
+    (["--dtype", "int8"], "dtype must be one of"),
+    (["--device", "abacus"], "device must be auto, cpu or cuda, not 'abacus'"),
+    (["--prompts", "none.jsonl"], "no prompt file 'none.jsonl'"),
+    (["--num-prompts", "0"], "number of prompts must be at least 1, not 0"),
+    (["--new-tokens", "0"], "new tokens must be at least 1, not 0"),
+    (["--new-tokens", "250"], "exceeds the context of 256 tokens"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSALS, ids=lambda v: " ".join(v)[:40])
+def test_bad_input_gives_one_line_and_exit_2_and_writes_nothing(
+    arguments: list[str], message: str, tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    if "--target" in arguments:
+        options = options[4:]
+    assert call(monkeypatch, "profile", *options, *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not out.exists()
+
+
+def test_bad_gammas_are_refused_everywhere(tmp_path: Path, monkeypatch, capsys) -> None:
+    for command in ("predict", "validate", "compare"):
+        assert call(monkeypatch, command, "--gamma", 0) == 2
+        assert "draft tokens per round must be at least 1, not 0" in capsys.readouterr().err
+    assert call(monkeypatch, "decode", "--gamma", 0) == 2
+    assert "draft tokens per round must be at least 1, not 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "holds no prompts"), ('{"prompt": "a"}\n{"prompt"', "line 2 is not JSON")],
+)
+def test_bad_prompt_files_are_refused(
+    content, message, tmp_path, prompts, monkeypatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    prompts.write_text(content)
+    assert call(monkeypatch, "profile", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_unequal_tokenizers_are_refused(tmp_path: Path, prompts: Path, monkeypatch, capsys) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    other = tmp_path / "other"
+    tiny_llama(vocab=100).save_pretrained(other)
+    tiny_tokenizer().save_pretrained(other)
+    options[3] = other
+    assert call(monkeypatch, "profile", *options) == 2
+    assert "has a vocabulary of 100 tokens" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_interrupted_profile_keeps_what_was_measured_and_resumes(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = ["profile", *pair_options(tmp_path, "llama", prompts, out), "--blocks", 2]
+    real, traced = profiler_run.trace_prompt, []
+
+    def stop_at_the_third(*arguments, **keywords):  # type: ignore[no-untyped-def]
+        if len(traced) == 2:
+            raise KeyboardInterrupt
+        traced.append(arguments[-1])
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(profiler_run, "trace_prompt", stop_at_the_third)
+    assert call(monkeypatch, *options) == 130
+    assert "the same command resumes" in capsys.readouterr().err
+    [(path, record)] = scan(out).profiles
+    assert not record.complete
+    kept = load_profile(path)
+    assert sorted(kept.traces["T0"]["prompt"].unique()) == [0, 1]
+    assert call(monkeypatch, "predict", "--out", out) == 2
+    assert "no complete profile" in capsys.readouterr().err
+
+    again = []
+    monkeypatch.setattr(
+        profiler_run, "trace_prompt", lambda *a, **k: again.append(a[-1]) or real(*a, **k)
+    )
+    assert call(monkeypatch, *options) == 0
+    assert again == [2, 0, 1, 2]  # T0 lacked one prompt, T1 all three
+    [(path, record)] = scan(out).profiles
+    assert record.complete
+    resumed = load_profile(path)
+    assert resumed.record.id == kept.record.id
+    assert len(resumed.stages) == len(kept.stages)
+    assert resumed.traces["T0"].head(48).equals(kept.traces["T0"].head(48))
+
+
+def test_broken_records_are_named_and_others_stay_usable(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    assert call(monkeypatch, "profile", *options, "--blocks", 2) == 0
+    good = scan(out).profiles[0][0]
+    truncated = good.with_name(good.name.replace("profile-float32-2", "profile-float32-3"))
+    truncated.write_text(good.read_text()[:300])
+    foreign = good.parent / "foreign.json"
+    foreign.write_text('{"hello": 1}')
+    capsys.readouterr()
+    for path in (truncated, foreign):
+        assert call(monkeypatch, "predict", "--profile", path) == 2
+        error = capsys.readouterr().err
+        assert str(path) in error
+        assert error.count("\n") == 1
+    assert call(monkeypatch, "predict", "--out", out) == 0
+    good.with_name(good.name.replace(".json", ".stages.parquet")).write_bytes(b"junk")
+    capsys.readouterr()
+    assert call(monkeypatch, "predict", "--out", out) == 2
+    assert "no complete profile" in capsys.readouterr().err
