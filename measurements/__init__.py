@@ -1,0 +1,75 @@
+"""The shared vocabulary: record schema, storage and recorded data.
+
+>>> from measurements import DATA, scan
+>>> found = scan(DATA)
+>>> for problem in found.problems:
+...     print(problem)
+"""
+
+from measurements.context import Ceilings, Machine, ModelInfo, PromptSet, Sampling
+from measurements.files import RecordError
+from measurements.naming import new_record_id, utc_now
+from measurements.scan import Scan, scan
+from measurements.schema import (
+    SCHEMA_VERSION,
+    AutoregressiveRow,
+    ErrorRow,
+    Fidelities,
+    ProfileHeader,
+    ProfileRecord,
+    PromptRow,
+    RoundsRow,
+    SettingRow,
+    SpeedupRow,
+    TraceInfo,
+    ValidationRecord,
+    ValidationSummary,
+)
+from measurements.store import (
+    DATA,
+    Profile,
+    load_profile,
+    load_validation,
+    read_record,
+    save_profile,
+    save_validation,
+)
+from measurements.tables import STAGE_NAMES, STAGES_SCHEMA, TRACE_SCHEMA, as_stages, as_trace
+
+__all__ = [
+    "DATA",
+    "SCHEMA_VERSION",
+    "STAGES_SCHEMA",
+    "STAGE_NAMES",
+    "TRACE_SCHEMA",
+    "AutoregressiveRow",
+    "Ceilings",
+    "ErrorRow",
+    "Fidelities",
+    "Machine",
+    "ModelInfo",
+    "Profile",
+    "ProfileHeader",
+    "ProfileRecord",
+    "PromptRow",
+    "PromptSet",
+    "RecordError",
+    "RoundsRow",
+    "Sampling",
+    "Scan",
+    "SettingRow",
+    "SpeedupRow",
+    "TraceInfo",
+    "ValidationRecord",
+    "ValidationSummary",
+    "as_stages",
+    "as_trace",
+    "load_profile",
+    "load_validation",
+    "new_record_id",
+    "read_record",
+    "save_profile",
+    "save_validation",
+    "scan",
+    "utc_now",
+]

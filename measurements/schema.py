@@ -1,0 +1,237 @@
+"""What is a record? The vocabulary shared by profiler, simulator and app.
+
+A record is one JSON file of context and summaries; raw samples live in Parquet
+tables beside it (:mod:`measurements.tables`). Every field is validated on
+construction, unknown fields are refused, and no value can be changed later.
+Units are SI and stand in the field's name or in its comment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from measurements.context import (
+    Ceilings,
+    Count,
+    DType,
+    FileName,
+    Frozen,
+    Machine,
+    ModelInfo,
+    NotNegative,
+    Positive,
+    PositiveCount,
+    PromptSet,
+    Sampling,
+    Sha256,
+    Share,
+)
+from measurements.naming import pair_slug
+
+SCHEMA_VERSION: Literal[1] = 1
+
+RecordId = Annotated[
+    str, Field(pattern=r"^(profile|validation)-[a-z0-9]+-\d{8}T\d{6}Z-[0-9a-f]{6}$")
+]
+
+
+class TraceInfo(Frozen):
+    """One trace table beside the record."""
+
+    sampling: Sampling
+    file: FileName
+    sha256: Sha256
+    num_tokens: PositiveCount
+    num_prompts: PositiveCount
+
+
+class _Record(Frozen):
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: RecordId
+    created: str
+    commit: str | None = None
+    machine: Machine
+    target: ModelInfo
+    draft: ModelInfo
+    dtype: DType
+    prompts: PromptSet
+    new_tokens: PositiveCount
+    complete: bool
+
+    @field_validator("created")
+    @classmethod
+    def _created_is_utc(cls, value: str) -> str:
+        if datetime.fromisoformat(value).utcoffset() != timedelta(0):
+            raise ValueError(f"created {value!r} is not a UTC time (ISO 8601, offset +00:00)")
+        return value
+
+    @model_validator(mode="after")
+    def _id_names_kind_and_dtype(self) -> Self:
+        kind = getattr(self, "kind", None)
+        if not self.id.startswith(f"{kind}-{self.dtype}-"):
+            raise ValueError(f"id {self.id!r} does not begin with '{kind}-{self.dtype}-'")
+        return self
+
+    @property
+    def pair_slug(self) -> str:
+        """Folder name of the model pair."""
+        return pair_slug(self.target.name, self.draft.name)
+
+
+class ProfileHeader(_Record):
+    """A profile without its tables: what the profiler knows before it saves."""
+
+    kind: Literal["profile"] = "profile"
+    ceilings: Ceilings
+    batch: PositiveCount = 1
+    seed: int
+
+
+class ProfileRecord(ProfileHeader):
+    """One profile: stage times and acceptance traces of a pair on a machine."""
+
+    stages_file: FileName
+    stages_sha256: Sha256
+    traces: list[TraceInfo]
+
+    @property
+    def header(self) -> ProfileHeader:
+        """The record without its tables, to save a grown version of it."""
+        fields = {name: getattr(self, name) for name in ProfileHeader.model_fields}
+        return ProfileHeader.model_validate(fields)
+
+
+class Fidelities(Frozen):
+    """A measured quantity and its three predictions (docs/model.md)."""
+
+    measured: Positive
+    L0: Positive
+    L1: Positive
+    L2: Positive
+
+
+class SpeedupRow(Fidelities):
+    """Speedup over the same engine's autoregressive decoding, with intervals. [–]"""
+
+    measured_low: Positive
+    measured_high: Positive
+    L2_low: Positive
+    L2_high: Positive
+
+    @model_validator(mode="after")
+    def _intervals_are_ordered(self) -> Self:
+        pairs = {
+            "measured": (self.measured_low, self.measured_high),
+            "L2": (self.L2_low, self.L2_high),
+        }
+        for name, (low, high) in pairs.items():
+            if low > high:
+                raise ValueError(f"speedup {name}_low {low:g} exceeds {name}_high {high:g}")
+        return self
+
+
+class RoundsRow(Frozen):
+    """Rounds of all prompts together; L2 is an expectation. [rounds]"""
+
+    measured: Positive
+    L2: Positive
+
+
+class ErrorRow(Frozen):
+    """Exact decomposition of log(predicted/measured speedup): the terms add up (M9)."""
+
+    log_speedup: float
+    log_tau: float
+    log_round: float
+    log_autoregressive: float
+    log_round_by_stage: dict[str, float]
+
+
+class PromptRow(Frozen):
+    """One prompt's decoding, measured, beside its predicted rounds."""
+
+    prompt: Count
+    num_tokens: PositiveCount
+    num_rounds: PositiveCount
+    seconds: Positive
+    baseline_seconds: Positive
+    predicted_rounds: Positive
+
+
+class SettingRow(Frozen):
+    """One method with its parameters at one sampling: predicted and measured."""
+
+    method: str
+    parameters: dict[str, int | float]
+    sampling: Sampling
+    temperature: NotNegative
+    tau: Fidelities
+    speedup: SpeedupRow
+    rounds: RoundsRow
+    error: ErrorRow
+    time_split: dict[str, Share]
+    round_seconds: dict[str, Positive]
+    per_prompt: list[PromptRow]
+
+    @field_validator("round_seconds")
+    @classmethod
+    def _round_seconds_has_both(cls, value: dict[str, float]) -> dict[str, float]:
+        if missing := {"measured", "L2"} - value.keys():
+            raise ValueError(f"round_seconds lacks {sorted(missing)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.temperature != self.sampling.temperature:
+            raise ValueError(
+                f"temperature {self.temperature:g} differs from"
+                f" sampling.temperature {self.sampling.temperature:g}"
+            )
+        _check_shares(self.time_split)
+        return self
+
+
+class AutoregressiveRow(Frozen):
+    """The measured baseline at one sampling."""
+
+    sampling: Sampling
+    seconds_per_token: Positive
+    tokens: PositiveCount
+    time_split: dict[str, Share]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_shares(self.time_split)
+        return self
+
+
+class ValidationSummary(Frozen):
+    """Errors of the L2 speedup, relative to the measured one, over all settings. [–]"""
+
+    median_abs_error: NotNegative
+    p95_abs_error: NotNegative
+    max_abs_error: NotNegative
+    bias: float
+    coverage_90: Share
+    time_explained: Share
+
+
+class ValidationRecord(_Record):
+    """Predicted beside measured, for every setting decoded for real."""
+
+    kind: Literal["validation"] = "validation"
+    profile_id: RecordId
+    repeats: PositiveCount
+    same_prompts_as_profile: bool
+    autoregressive: list[AutoregressiveRow]
+    settings: list[SettingRow]
+    summary: ValidationSummary
+
+
+def _check_shares(split: dict[str, float]) -> None:
+    total = sum(split.values())
+    if total > 1.0 + 1e-6:
+        raise ValueError(f"time_split shares add up to {total:.6f}, more than 1")

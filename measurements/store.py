@@ -1,0 +1,256 @@
+"""How do records get to disk and back without ever being half there?
+
+Layout: ``<root>/<machine.slug>/<pair_slug>/<id>.json`` with its tables beside
+it. Every file is written to a temporary name and moved into place; the JSON,
+which holds the hashes of its tables and of itself, comes last. So a reader
+sees either the old record or the new one, and an edited, truncated or foreign
+file is refused with a :class:`RecordError` of one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from measurements.context import Sampling
+from measurements.files import RecordError, read_verified, seal, write_atomically
+from measurements.schema import (
+    SCHEMA_VERSION,
+    ProfileHeader,
+    ProfileRecord,
+    TraceInfo,
+    ValidationRecord,
+)
+from measurements.tables import as_stages, as_trace
+
+DATA = Path(__file__).parent / "data"
+_SEAL = "record_sha256"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A loaded profile: the record, its stage samples and its traces by label."""
+
+    path: Path
+    record: ProfileRecord
+    stages: pd.DataFrame
+    traces: dict[str, pd.DataFrame]
+
+    def trace(self, sampling: Sampling) -> pd.DataFrame:
+        """The trace recorded at ``sampling``; ``KeyError`` naming what exists."""
+        if sampling.label not in self.traces:
+            raise KeyError(f"no trace at {sampling.label}, this profile has {sorted(self.traces)}")
+        return self.traces[sampling.label]
+
+
+def record_path(root: Path, record: ProfileHeader | ValidationRecord) -> Path:
+    """Where ``record`` lives below ``root``."""
+    return Path(root) / record.machine.slug / record.pair_slug / f"{record.id}.json"
+
+
+def save_profile(
+    root: Path,
+    header: ProfileHeader,
+    stages: pd.DataFrame,
+    traces: Mapping[Sampling, pd.DataFrame],
+) -> Path:
+    """Write a profile with its tables; an incomplete one may be saved again as it grows.
+
+    Parameters
+    ----------
+    root : Path
+        Data root, for example ``measurements.DATA``.
+    header : ProfileHeader
+        The record without hashes (``ProfileRecord.header`` when resuming).
+    stages : DataFrame
+        Columns of ``measurements.tables.STAGES_SCHEMA``.
+    traces : mapping from Sampling to DataFrame
+        Columns of ``measurements.tables.TRACE_SCHEMA``; may be empty while incomplete.
+
+    Returns
+    -------
+    Path
+        The JSON file.
+
+    Raises
+    ------
+    ValueError
+        If a table has wrong columns or values, or a complete profile lacks traces.
+    RecordError
+        If a complete record with this id exists: records are append-only.
+    """
+    if header.complete and not traces:
+        raise ValueError("traces: a complete profile needs at least one")
+    path = record_path(root, header)
+    _refuse_complete(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stages_file, stages_sha256 = _write_table(path, "stages", as_stages(stages), header.complete)
+    infos = []
+    for sampling, frame in traces.items():
+        table = as_trace(frame)
+        name, digest = _write_table(path, f"trace-{sampling.label}", table, header.complete)
+        num_prompts = int(frame["prompt"].nunique())
+        infos.append(
+            TraceInfo(
+                sampling=sampling,
+                file=name,
+                sha256=digest,
+                num_tokens=len(frame),
+                num_prompts=num_prompts,
+            )
+        )
+    fields = {name: getattr(header, name) for name in ProfileHeader.model_fields}
+    record = ProfileRecord(
+        **fields, stages_file=stages_file, stages_sha256=stages_sha256, traces=infos
+    )
+    _write_json(path, record)
+    _drop_superseded(path, {stages_file, *(info.file for info in infos)})
+    return path
+
+
+def save_validation(root: Path, record: ValidationRecord) -> Path:
+    """Write a validation record; an incomplete one may be saved again as it grows.
+
+    Raises
+    ------
+    RecordError
+        If a complete record with this id exists: records are append-only.
+    """
+    path = record_path(root, record)
+    _refuse_complete(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_json(path, record)
+    return path
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile and its tables, verifying hashes, schema and columns.
+
+    Raises
+    ------
+    RecordError
+        Naming the offending file and the reason.
+    """
+    record = read_record(path)
+    if not isinstance(record, ProfileRecord):
+        raise RecordError(path, f"is a {record.kind} record, a profile is needed")
+    folder = Path(path).parent
+    stages = _read_table(folder / record.stages_file, record.stages_sha256, as_stages)
+    traces = {
+        info.sampling.label: _read_table(folder / info.file, info.sha256, as_trace)
+        for info in record.traces
+    }
+    return Profile(Path(path), record, stages, traces)
+
+
+def load_validation(path: Path) -> ValidationRecord:
+    """Read a validation record, verifying hash and schema.
+
+    Raises
+    ------
+    RecordError
+        Naming the file and the reason.
+    """
+    record = read_record(path)
+    if not isinstance(record, ValidationRecord):
+        raise RecordError(path, f"is a {record.kind} record, a validation is needed")
+    return record
+
+
+def read_record(path: Path) -> ProfileRecord | ValidationRecord:
+    """Read one JSON file of either kind; its tables are not opened.
+
+    Raises
+    ------
+    RecordError
+        If the file is missing, truncated, foreign, edited or of another schema.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RecordError(path, f"cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise RecordError(path, f"is not JSON, perhaps truncated ({error})") from None
+    if not isinstance(content, dict) or content.get("kind") not in ("profile", "validation"):
+        raise RecordError(path, "is not a speculens record (no kind 'profile' or 'validation')")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        version = content.get("schema_version")
+        raise RecordError(path, f"schema_version {version!r}, this version reads {SCHEMA_VERSION}")
+    if content.pop(_SEAL, None) != seal(content):
+        raise RecordError(path, f"was edited after it was written ({_SEAL} does not match)")
+    kind = ProfileRecord if content["kind"] == "profile" else ValidationRecord
+    try:
+        record = kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise RecordError(path, f"{where}: {first['msg']}") from None
+    if record.id != path.stem:
+        raise RecordError(path, f"holds the record {record.id!r}: the file was renamed")
+    return record
+
+
+def verify_tables(path: Path, record: ProfileRecord) -> None:
+    """Check that every table of a profile is there with the hash it was saved with.
+
+    Raises
+    ------
+    RecordError
+        Naming the table.
+    """
+    folder = Path(path).parent
+    tables = [(record.stages_file, record.stages_sha256)]
+    tables += [(info.file, info.sha256) for info in record.traces]
+    for name, digest in tables:
+        read_verified(folder / name, digest)
+
+
+def _refuse_complete(path: Path) -> None:
+    if path.exists() and read_record(path).complete:
+        raise RecordError(path, "is complete: records are append-only, save under a new id")
+
+
+def _write_json(path: Path, record: ProfileRecord | ValidationRecord) -> None:
+    content = record.model_dump(mode="json")
+    sealed = {**content, _SEAL: seal(content)}
+    write_atomically(path, (json.dumps(sealed, indent=1) + "\n").encode())
+
+
+def _write_table(path: Path, part: str, table: pa.Table, complete: bool) -> tuple[str, str]:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    data = buffer.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    # While a record grows its tables carry their hash in the name, so that a crash between
+    # table and JSON leaves the previous version whole.
+    version = "" if complete else f".{digest[:8]}"
+    name = f"{path.stem}.{part}{version}.parquet"
+    write_atomically(path.parent / name, data)
+    return name, digest
+
+
+def _drop_superseded(path: Path, keep: set[str]) -> None:
+    for other in path.parent.glob(f"{path.stem}.*.parquet"):
+        if other.name not in keep:
+            with contextlib.suppress(OSError):
+                other.unlink()
+
+
+def _read_table(path: Path, digest: str, conform: Any) -> pd.DataFrame:
+    data = read_verified(path, digest)
+    try:
+        return conform(pq.read_table(io.BytesIO(data)).to_pandas()).to_pandas()
+    except (pa.ArrowException, ValueError) as error:
+        raise RecordError(path, str(error)) from None
