@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from measurements import Profile, RecordError, load_profile, scan
-from simulator.calibration import Calibration, Mode
+from simulator.calibration import Calibration
+from simulator.profile_tables import Mode
 
 
 def calibrations(profile: Profile) -> dict[str, Calibration]:

@@ -20,7 +20,7 @@ from engine.model import Model
 from engine.sampling import Sampling
 
 DRAFT_LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
-CONTEXTS = (64, 256, 512)
+CONTEXTS = (24, 96, 256, 512)
 
 
 @dataclass(frozen=True)

@@ -56,11 +56,17 @@ def _setting(label: str, calibration: Calibration, gamma: int) -> dict[str, Any]
         "time_split": prediction.time_split,
         "acceptance_rate": calibration.acceptance_rate,
         "cost_ratio": calibration.cost_ratio,
-        "break_even_acceptance_rate": float(
-            break_even_acceptance_rate(gamma, calibration.cost_ratio)
-        ),
+        "break_even_acceptance_rate": _break_even(gamma, calibration.cost_ratio),
         "provenance": dict(prediction.provenance),
     }
+
+
+def _break_even(gamma: int, cost_ratio: float) -> float | None:
+    """Acceptance rate at which the textbook speedup is 1; None where even 1 is too little."""
+    try:
+        return float(break_even_acceptance_rate(gamma, cost_ratio))
+    except ValueError:
+        return None
 
 
 def _best(calibration: Calibration) -> dict[str, Any]:
@@ -75,11 +81,12 @@ def _best(calibration: Calibration) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     tau, speedup = row["tau"], row["speedup"]
+    needed = row["break_even_acceptance_rate"]
     return [
         row["sampling"],
         str(row["parameters"]["num_draft_tokens"]),
         *[f"{tau[level]:.2f}" for level in ("L0", "L1", "L2")],
         *[f"{speedup[level]:.2f}×" for level in ("L0", "L1", "L2")],
         f"{speedup['L2_low']:.2f}–{speedup['L2_high']:.2f}",
-        f"{row['break_even_acceptance_rate']:.2f}",
+        "never" if needed is None else f"{needed:.2f}",
     ]

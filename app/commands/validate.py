@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app import validation_record
 from app.pair import PairOptions
@@ -13,12 +14,18 @@ from app.terminal import notice, output, print_json, progress_bar, table
 from measurements import (
     Profile,
     RecordError,
+    SettingRow,
     ValidationRecord,
     load_profile,
     new_record_id,
     save_validation,
     utc_now,
 )
+
+if TYPE_CHECKING:
+    from profiler.measure import Run
+
+STALL_LIMIT = 0.05
 
 
 def run(
@@ -77,10 +84,12 @@ def run(
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(render(made, profile.record), encoding="utf-8")
         notice(f"report {report}")
+    identical = _identical_texts(runs)
     if as_json:
-        print_json(_as_json(made, path))
+        print_json(_as_json(made, path, identical))
     else:
         _show(made)
+        _show_identical(identical)
     notice(f"saved {path}")
 
 
@@ -105,14 +114,54 @@ def _check_traces(profile: Profile, labels: Sequence[str]) -> None:
         )
 
 
-def _as_json(record: ValidationRecord, path: Path) -> dict[str, Any]:
+def _identical_texts(runs: Sequence[Run]) -> list[dict[str, int]]:
+    """At temperature 0: how many texts equal the autoregressive one, token for token."""
+    greedy = [r for r in runs if r.sampling.greedy]
+    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.num_draft_tokens == 0}
+    rows = []
+    for length in dict.fromkeys(r.num_draft_tokens for r in greedy if r.num_draft_tokens):
+        mine = [r for r in greedy if r.num_draft_tokens == length]
+        same = sum(r.tokens == alone[r.prompt, r.repeat] for r in mine)
+        rows.append({"num_draft_tokens": length, "identical": same, "texts": len(mine)})
+    return sorted(rows, key=lambda row: row["num_draft_tokens"])
+
+
+def _show_identical(rows: list[dict[str, int]]) -> None:
+    if rows:
+        counts = ", ".join(
+            f"γ = {row['num_draft_tokens']}: {row['identical']}/{row['texts']}" for row in rows
+        )
+        output().print(
+            f"T0 texts identical to autoregressive decoding, {counts} "
+            "(in float32 all; in 16 bit near-ties may go the other way)"
+        )
+
+
+def _as_json(
+    record: ValidationRecord, path: Path, identical: list[dict[str, int]]
+) -> dict[str, Any]:
     content = record.model_dump(mode="json")
-    return {"record": str(path), **content}
+    errors = [abs(_of_totals(row) - 1) for row in record.settings]
+    of_totals = {"median_abs_error": statistics.median(errors), "max_abs_error": max(errors)}
+    return {
+        "record": str(path),
+        "identical_texts": identical,
+        "summary_of_totals": of_totals,
+        **content,
+    }
+
+
+def _of_totals(row: SettingRow) -> float:
+    """Predicted speedup over the plain ratio of total times."""
+    baseline = sum(p.baseline_seconds for p in row.per_prompt)
+    return row.speedup.L2 * sum(p.seconds for p in row.per_prompt) / baseline
 
 
 def _show(record: ValidationRecord) -> None:
     console = output()
     headings = ["", "γ", "τ meas", "L0", "L1", "L2", "S meas", "90 %", "L0", "L1", "L2", "error"]
+    if stall := _stall(record):
+        notice(stall)
     rows = []
     for row in record.settings:
         tau, speedup = row.tau, row.speedup
@@ -136,6 +185,24 @@ def _show(record: ValidationRecord) -> None:
         f"{summary.max_abs_error:.1%}, bias {summary.bias:+.1%}; measured inside the 90 % interval "
         f"in {summary.coverage_90:.0%} of settings; stages explain at least "
         f"{summary.time_explained:.1%} of wall time"
+    )
+    errors = [abs(_of_totals(row) - 1) for row in record.settings]
+    console.print(
+        f"against plain ratios of total times: median {statistics.median(errors):.1%}, "
+        f"worst {max(errors):.1%}"
+    )
+
+
+def _stall(record: ValidationRecord) -> str | None:
+    """A line when wall time as a whole tells another story than the typical prompt."""
+    worst = max(
+        abs(row.speedup.L2 / _of_totals(row) / row.speedup.measured - 1) for row in record.settings
+    )
+    if worst <= STALL_LIMIT:
+        return None
+    return (
+        f"the machine stalled while measuring: ratios of total times differ from the medians shown "
+        f"by up to {worst:.0%}; measure again on a quiet machine"
     )
 
 

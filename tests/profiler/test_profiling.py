@@ -74,7 +74,7 @@ def test_a_block_times_every_draft_length_once_and_every_stage(sampling: Samplin
 
 def test_a_plan_shrinks_to_the_models_context() -> None:
     plan = StagePlan().fitted(1024)
-    assert plan.contexts == (64, 256, 512)
+    assert plan.contexts == (24, 96, 256, 512)
     small = StagePlan().fitted(96)
     assert sum(g + 1 for g in small.draft_lengths) <= 48
     assert small.contexts

@@ -1,0 +1,181 @@
+"""Which records can be shown, and what do they predict? Loading, cached; no drawing.
+
+Everything is keyed by the files' names, sizes and times, so a new or changed
+record appears on the next rerun and an unchanged one costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from app.records import calibrations
+from measurements import (
+    DATA,
+    ProfileRecord,
+    RecordError,
+    Sampling,
+    Scan,
+    ValidationRecord,
+    load_profile,
+    scan,
+)
+from simulator import (
+    AcceptanceTrace,
+    Calibration,
+    Optimum,
+    Scenario,
+    best_num_draft_tokens,
+)
+
+MAX_DRAFT_TOKENS = 16
+QUICK_TOKENS = 2048  # of a trace, replayed for 16 settings in about 0.2 s
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about one pair on one machine: a profile, a validation, or both."""
+
+    id: str
+    profile_path: str | None
+    profile: ProfileRecord | None
+    validation: ValidationRecord | None
+
+    @property
+    def record(self) -> ProfileRecord | ValidationRecord:
+        """Either record; they agree on machine, pair and text."""
+        record = self.validation or self.profile
+        assert record is not None
+        return record
+
+    @property
+    def title(self) -> str:
+        """One line to choose it by."""
+        record = self.record
+        kind = "validated" if self.validation else "profile only"
+        dtype = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[record.dtype]
+        return f"{record.created[:10]} · {dtype} · {record.target.name} · {kind}"
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Changes whenever a file of the profile does."""
+        return fingerprint(Path(self.profile_path).parent) if self.profile_path else ()
+
+
+def data_root() -> Path:
+    """The folder of records: ``SPECULENS_DATA``, else the committed data."""
+    return Path(os.environ.get("SPECULENS_DATA") or DATA)
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Names, sizes and times of all record files below ``folder``."""
+    found = []
+    for pattern in ("*.json", "*.parquet"):
+        for path in sorted(folder.rglob(pattern)):
+            status = path.stat()
+            found.append((str(path), status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+def evidence(found: Scan) -> list[Evidence]:
+    """One entry per validation and per profile without one, newest first."""
+    entries = []
+    validated = {record.profile_id for _, record in found.validations}
+    for _, validation in found.validations:
+        match = found.profile_of(validation)
+        path, profile = (str(match[0]), match[1]) if match else (None, None)
+        entries.append(Evidence(validation.id, path, profile, validation))
+    for profile_path, profile in found.profiles:
+        if profile.id not in validated and profile.traces:
+            entries.append(Evidence(profile.id, str(profile_path), profile, None))
+    entries.sort(key=lambda entry: entry.record.created, reverse=True)
+    # A finished comparison says more than a newer profile that nothing was checked against.
+    return sorted(entries, key=lambda entry: entry.validation is None)
+
+
+def load_evidence() -> tuple[list[Evidence], list[str]]:
+    """Entries of the data root and one line per broken file."""
+    root = data_root()
+    found, problems = _scan(str(root), fingerprint(root))
+    return found, problems
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _scan(root: str, files: Fingerprint) -> tuple[list[Evidence], list[str]]:
+    found = scan(Path(root))
+    lines = [f"{error.path.name}: {error.reason}" for error in found.problems]
+    return evidence(found), lines
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One sampling of a profile: what was read, and the search over γ."""
+
+    sampling: Sampling
+    calibration: Calibration
+    optimum: Optimum
+
+
+def predictions(entry: Evidence) -> dict[str, Predicted]:
+    """Predictions for γ = 1…16 by sampling label; empty without a profile.
+
+    Raises
+    ------
+    RecordError, ValueError
+        If the profile's tables cannot be used; one line.
+    """
+    if entry.profile_path is None:
+        return {}
+    return _predict(entry.profile_path, entry.fingerprint)
+
+
+@st.cache_data(show_spinner="Replaying the recorded traces …", max_entries=8)
+def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
+    profile = load_profile(Path(path))
+    found = {}
+    read = calibrations(profile)
+    for info in profile.record.traces:
+        calibration = read[info.sampling.label]
+        optimum = best_num_draft_tokens(
+            calibration.scenario(1),
+            range(1, MAX_DRAFT_TOKENS + 1),
+            resamples=calibration.resamples(),
+        )
+        found[info.sampling.label] = Predicted(info.sampling, calibration, optimum)
+    return found
+
+
+def quick_trace(trace: AcceptanceTrace) -> AcceptanceTrace:
+    """Whole prompts, evenly chosen, few enough to be replayed while a slider moves."""
+    share = QUICK_TOKENS / trace.num_tokens
+    if share >= 1:
+        return trace
+    number = trace.lengths.size
+    wanted = max(int(share * number), 1)
+    kept = np.unique(np.linspace(0, number - 1, wanted).round().astype(int))
+    rows = np.isin(trace.prompt_of_position, kept)
+    return AcceptanceTrace(
+        trace.accept_prob[rows], trace.overlap[rows], trace.context[rows], trace.lengths[kept]
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def search(key: tuple[object, ...], _scenario: Scenario) -> Optimum:
+    """Every γ of a scenario; ``key`` must name everything in it but γ."""
+    return best_num_draft_tokens(_scenario, range(1, MAX_DRAFT_TOKENS + 1))
+
+
+def try_predictions(entry: Evidence | None) -> dict[str, Predicted]:
+    """As ``predictions``, but a profile that cannot be used becomes a message on the page."""
+    if entry is None:
+        return {}
+    try:
+        return predictions(entry)
+    except (RecordError, ValueError) as error:
+        st.error(f"The profile cannot be used: {error}", icon=":material/broken_image:")
+        return {}

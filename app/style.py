@@ -1,0 +1,117 @@
+"""How does every chart look? Palette, labels and the layout all figures share.
+
+The colours are told apart with any colour vision (after Okabe and Ito, 2008)
+and have a contrast of at least 3:1 on the light and on the dark background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+MEASURED = "#D55E00"
+FIDELITY_COLOURS = {"L0": "#8A8F98", "L1": "#0B9C78", "L2": "#1F83C6"}
+FIDELITY_DASHES = {"L0": "dot", "L1": "dash", "L2": "solid"}
+FIDELITY_LABELS = {"L0": "textbook (L0)", "L1": "hazards (L1)", "L2": "replay (L2)"}
+FIDELITY_MEANINGS = {
+    "L0": "closed form: constant acceptance, one cost ratio",
+    "L1": "acceptance by draft position, measured costs",
+    "L2": "replay of the recorded trace, measured costs",
+}
+
+# What a reader wants apart; the small host stages are shown as one and named on hovering.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "target": ("target",),
+    "draft": ("draft",),
+    "host": ("draft_sampling", "sampling", "verification", "commit"),
+    "rest": ("rest",),
+}
+GROUP_COLOURS = {"target": "#1F83C6", "draft": "#E08A00", "host": "#0B9C78", "rest": "#8A8F98"}
+GROUP_LABELS = {
+    "target": "target",
+    "draft": "draft",
+    "host": "host work",
+    "rest": "unexplained",
+}
+GROUP_PATTERNS = {"target": "", "draft": "", "host": "", "rest": "/"}
+STAGE_LABELS = {
+    "target": "target forward",
+    "draft": "draft forwards",
+    "draft_sampling": "draft sampling",
+    "sampling": "token sampling",
+    "verification": "verification",
+    "commit": "cache commit",
+    "rest": "unexplained rest",
+}
+TAU_COLOUR, BASELINE_COLOUR = "#B0589E", "#6F5BC7"
+NEUTRAL = "#8A8F98"
+CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": True}
+
+
+def new_figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
+    """An empty figure with titled axes, a legend above, and no fixed background."""
+    axis = {"tickfont": {"size": 12}, "title": {"font": {"size": 13}}, "zeroline": False}
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        font={"size": 13},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": {"size": 13}, "align": "left"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "font": {"size": 12},
+            "title": {"text": ""},
+            "traceorder": "normal",
+        },
+        xaxis={**axis, "title": {"text": x_title, "font": {"size": 13}}, "automargin": True},
+        yaxis={**axis, "title": {"text": y_title, "font": {"size": 13}}, "automargin": True},
+    )
+    return figure
+
+
+def draft_token_axis(figure: go.Figure, values: list[int]) -> None:
+    """Whole numbers on the x axis, thinned so that labels fit a narrow screen."""
+    top = max(values)
+    ticks = [value for value in (0, 1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32) if value <= top]
+    figure.update_xaxes(tickvals=[tick for tick in ticks if tick >= min(values)])
+
+
+def parity_line(figure: go.Figure) -> None:
+    """The line where speculation neither gains nor costs anything."""
+    figure.add_hline(y=1.0, line={"color": NEUTRAL, "width": 1.5})
+
+
+def fade(colour: str, opacity: float) -> str:
+    """``colour`` (#RRGGBB) with an opacity, for bands."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def grouped(stages: Mapping[str, float]) -> dict[str, float]:
+    """Stage values added up by group; a stage no group names joins the host.
+
+    Examples
+    --------
+    >>> grouped({"target": 0.75, "commit": 0.125, "sampling": 0.0625})
+    {'target': 0.75, 'draft': 0.0, 'host': 0.1875, 'rest': 0.0}
+    """
+    home = {stage: group for group, members in GROUPS.items() for stage in members}
+    sums = dict.fromkeys(GROUPS, 0.0)
+    for stage, value in stages.items():
+        sums[home.get(stage, "host")] += value
+    return sums
+
+
+def members(group: str, stages: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The stages that ``grouped`` put into ``group``, largest first, with readable names."""
+    home = {stage: name for name, parts in GROUPS.items() for stage in parts}
+    inside = [(stage, value) for stage, value in stages.items() if home.get(stage, "host") == group]
+    inside.sort(key=lambda item: -abs(item[1]))
+    return [(STAGE_LABELS.get(stage, stage), value) for stage, value in inside]

@@ -1,0 +1,229 @@
+"""What do the numbers say, in words? Formatting and sentences, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from measurements import Machine, ModelInfo, Sampling, SettingRow, ValidationRecord
+from simulator import Prediction
+
+
+def times(value: float) -> str:
+    """A speedup.
+
+    Examples
+    --------
+    >>> times(1.934)
+    '1.93×'
+    """
+    return f"{value:.2f}×"
+
+
+def span(low: float, high: float) -> str:
+    """An interval of speedups.
+
+    Examples
+    --------
+    >>> span(1.8, 2.13)
+    '1.80–2.13×'
+    """
+    return f"{low:.2f}–{high:.2f}×"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share or a relative error.
+
+    Examples
+    --------
+    >>> percent(-0.0123).replace(chr(160), " ")
+    '−1.2 %'
+    """
+    return f"{100 * share:.{digits}f}\xa0%".replace("-", "−")
+
+
+def drafts(setting: SettingRow | Prediction) -> int:
+    """γ of a measured or predicted setting. [tokens]"""
+    if isinstance(setting, Prediction):
+        return setting.num_draft_tokens
+    return int(setting.parameters["num_draft_tokens"])
+
+
+def moment(created: str) -> str:
+    """A record's time.
+
+    Examples
+    --------
+    >>> moment("2026-01-02T04:05:06+00:00")
+    '2026-01-02 04:05 UTC'
+    """
+    return f"{datetime.fromisoformat(created):%Y-%m-%d %H:%M} UTC"
+
+
+def sampling_name(sampling: Sampling) -> str:
+    """A sampling as a reader writes it.
+
+    Examples
+    --------
+    >>> sampling_name(Sampling(temperature=0.7, top_k=50)).replace(chr(160), " ")
+    'T = 0.7, top-k 50'
+    """
+    parts = [f"T\xa0=\xa0{sampling.temperature:g}"]
+    if sampling.top_k is not None:
+        parts.append(f"top-k {sampling.top_k}")
+    if sampling.top_p is not None:
+        parts.append(f"top-p {sampling.top_p:g}")
+    return ", ".join(parts)
+
+
+def gamma(number: object) -> str:
+    """A number of draft tokens as a symbol, never broken across lines.
+
+    Examples
+    --------
+    >>> gamma(4).replace(chr(160), " ")
+    'γ = 4'
+    """
+    return f"γ\xa0=\xa0{number}"
+
+
+def setting_name(setting: SettingRow) -> str:
+    """Sampling and number of draft tokens of a decoded setting."""
+    return f"{sampling_name(setting.sampling)}, {gamma(drafts(setting))}"
+
+
+def token_count(number: int) -> str:
+    """A number of draft tokens.
+
+    Examples
+    --------
+    >>> token_count(1), token_count(4)
+    ('1 draft token', '4 draft tokens')
+    """
+    return f"{number} draft token" + ("" if number == 1 else "s")
+
+
+def listing(items: Iterable[object]) -> str:
+    """A list in a sentence.
+
+    Examples
+    --------
+    >>> listing([3, 4, 6])
+    '3, 4 and 6'
+    """
+    words = [str(item) for item in items]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def best_measured(settings: Sequence[SettingRow]) -> SettingRow:
+    """The setting with the highest measured speedup."""
+    return max(settings, key=lambda row: row.speedup.measured)
+
+
+def by_sampling(settings: Iterable[SettingRow]) -> dict[str, list[SettingRow]]:
+    """Settings by sampling label, in order of temperature."""
+    groups: dict[str, list[SettingRow]] = {}
+    for row in sorted(settings, key=lambda row: (row.temperature, drafts(row))):
+        groups.setdefault(row.sampling.label, []).append(row)
+    return groups
+
+
+def measured_verdict(record: ValidationRecord) -> str:
+    """Does it pay? One sentence from the best measured setting at every sampling."""
+    best = [best_measured(rows) for rows in by_sampling(record.settings).values()]
+    parts = [
+        f"**{times(row.speedup.measured)}**"
+        f" (90\xa0%: {span(row.speedup.measured_low, row.speedup.measured_high)})"
+        f" at {sampling_name(row.sampling)} with {token_count(drafts(row))}"
+        for row in best
+    ]
+    return f"{_opening([(r.speedup.measured_low, r.speedup.measured_high) for r in best])}: " + (
+        f"measured {listing(parts)}."
+    )
+
+
+def predicted_verdict(best: Mapping[str, tuple[Sampling, Prediction]]) -> str:
+    """The same from predictions alone, for a pair that was not decoded yet."""
+    parts = [
+        f"**{times(one.speedup.L2)}**{_interval(one)} at {sampling_name(sampling)}"
+        f" with {token_count(one.num_draft_tokens)}"
+        for sampling, one in best.values()
+    ]
+    spans = [
+        (one.speedup_low or one.speedup.L2, one.speedup_high or one.speedup.L2)
+        for _, one in best.values()
+    ]
+    return f"{_opening(spans)}: predicted {listing(parts)}, not yet checked by decoding."
+
+
+def trust_verdict(record: ValidationRecord) -> str:
+    """How far off were the predictions? One sentence."""
+    summary, number = record.summary, len(record.settings)
+    side = "too high" if summary.bias > 0 else "too low"
+    inside = round(summary.coverage_90 * number)
+    return (
+        f"The predicted speedup misses the measured one by **{percent(summary.median_abs_error)}**"
+        f" (median of {number} settings; {percent(summary.max_abs_error)} at worst). On average it"
+        f" is {percent(abs(summary.bias))} {side}, and {inside} of {number} measurements lie"
+        " inside the predicted 90\xa0% interval."
+    )
+
+
+def origin(shares: Mapping[str, float]) -> str:
+    """Where predicted costs come from.
+
+    Examples
+    --------
+    >>> origin({"measured": 0.9, "interpolated": 0.1}).replace(chr(160), " ")
+    '90 % measured, 10 % interpolated'
+    """
+    parts = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{percent(share, 0)} {name}" for name, share in parts if share > 0)
+
+
+def machine_facts(machine: Machine, dtype: str) -> list[tuple[str, str]]:
+    """The machine as label and value pairs."""
+    facts = [
+        ("Processor", f"{machine.cpu}, {machine.cores} cores, {machine.threads} threads"),
+        ("Memory", f"{machine.memory_bytes / 2**30:.0f} GiB"),
+    ]
+    if machine.accelerator:
+        driver = f" (driver {machine.driver})" if machine.driver else ""
+        facts.insert(0, ("Accelerator", machine.accelerator + driver))
+    return [
+        *facts,
+        ("Arithmetic", f"{dtype} on {machine.device}"),
+        ("Software", f"torch {machine.torch}, transformers {machine.transformers}"),
+        ("System", f"{machine.os}, Python {machine.python}"),
+    ]
+
+
+def model_facts(model: ModelInfo) -> str:
+    """A model in one line."""
+    return (
+        f"{model.name}: {model.num_parameters / 1e6:.3g} M parameters,"
+        f" {model.num_layers} × {model.hidden_size} {model.family}, {model.forward} forward,"
+        f" {model.weight_bytes / 1e6:.3g} MB of weights"
+    )
+
+
+def foretold(record: ValidationRecord) -> str:
+    """What had been predicted for the settings of ``measured_verdict``."""
+    best = [best_measured(rows) for rows in by_sampling(record.settings).values()]
+    return f"Predicted before decoding: {listing(times(row.speedup.L2) for row in best)}."
+
+
+def _interval(one: Prediction) -> str:
+    if one.speedup_low is None or one.speedup_high is None:
+        return ""
+    return f" (90\xa0%: {span(one.speedup_low, one.speedup_high)})"
+
+
+def _opening(spans: Sequence[tuple[float, float]]) -> str:
+    if all(low > 1 for low, _ in spans):
+        return "Yes, speculation pays here"
+    if all(high < 1 for _, high in spans):
+        return "No, speculation costs time here"
+    if any(low > 1 for low, _ in spans):
+        return "In part, speculation pays here"
+    return "Undecided, the interval includes no gain"
