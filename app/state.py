@@ -132,8 +132,10 @@ class Desk:
         st.session_state.setdefault("_values", {})
         last_page, last_address = st.session_state.get("_address", (None, None))
         same_page = page == last_page
-        # Streamlit empties the address when the reader picks another page.
-        followed = last_page is None or (address != last_address and (same_page or bool(address)))
+        # Streamlit empties the address when the reader picks another page. While a slider
+        # moves, the browser may still send an address that is one step behind: not a link.
+        other = address != last_address and (same_page or bool(address))
+        followed = last_page is None or (other and not _widget_moved())
         desk = cls(page, address, followed, {})
         st.session_state["_desk"] = desk
         return desk
@@ -176,3 +178,11 @@ class Desk:
         if address != self.address:
             st.query_params.from_dict(address)
         st.session_state["_address"] = (self.page, address)
+
+
+def _widget_moved() -> bool:
+    """Whether this run was caused by a control rather than by the address."""
+    kept: dict[str, Value] = st.session_state["_values"]
+    return any(
+        st.session_state.get(f"control_{name}", value) != value for name, value in kept.items()
+    )

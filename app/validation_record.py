@@ -163,13 +163,13 @@ def _setting(
 
 
 def _autoregressive(sampling: Sampling, runs: Sequence[Run]) -> AutoregressiveRow:
-    tokens = sum(len(run.tokens) for run in runs)
+    by_prompt = _per_prompt(runs, lambda r: len(r.tokens))
     seconds = sum(run.seconds for run in runs)
     stages = dict.fromkeys(stage for run in runs for stage in run.stage_seconds)
     split = {s: sum(r.stage_seconds.get(s, 0.0) for r in runs) / seconds for s in stages}
     return AutoregressiveRow(
         sampling=sampling,
-        seconds_per_token=seconds / tokens,
-        tokens=tokens,
+        seconds_per_token=float(np.median(_per_prompt(runs, lambda r: r.seconds) / by_prompt)),
+        tokens=int(by_prompt.sum()),
         time_split={**split, "rest": max(0.0, 1 - sum(split.values()))},
     )

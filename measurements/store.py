@@ -100,16 +100,8 @@ def save_profile(
     for sampling, frame in traces.items():
         table = as_trace(frame)
         name, digest = _write_table(path, f"trace-{sampling.label}", table, header.complete)
-        num_prompts = int(frame["prompt"].nunique())
-        infos.append(
-            TraceInfo(
-                sampling=sampling,
-                file=name,
-                sha256=digest,
-                num_tokens=len(frame),
-                num_prompts=num_prompts,
-            )
-        )
+        size = {"num_tokens": len(frame), "num_prompts": int(frame["prompt"].nunique())}
+        infos.append(TraceInfo(sampling=sampling, file=name, sha256=digest, **size))
     fields = {name: getattr(header, name) for name in ProfileHeader.model_fields}
     record = ProfileRecord(
         **fields, stages_file=stages_file, stages_sha256=stages_sha256, traces=infos

@@ -43,7 +43,9 @@ def test_a_trace_is_the_autoregressive_text_with_both_distributions(sampling: Sa
     assert np.allclose(frame["target_prob"], p.numpy()[rows, tokens], atol=1e-5)
     assert np.allclose(frame["draft_prob"], q.numpy()[rows, tokens], atol=1e-5)
     assert np.allclose(frame["overlap"], torch.minimum(p, q).sum(-1), atol=1e-5)
-    assert (frame["draft_rank"] == [int((r > r[t]).sum()) for r, t in zip(raw, tokens, strict=True)]).all()
+    assert (
+        frame["draft_rank"] == [int((r > r[t]).sum()) for r, t in zip(raw, tokens, strict=True)]
+    ).all()
     assert np.allclose(frame["draft_entropy"], -(raw * raw.log()).sum(-1), atol=1e-4)
     assert np.allclose(np.stack(frame["draft_top_probs"]), raw.topk(16).values, atol=1e-5)
 

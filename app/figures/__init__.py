@@ -1,0 +1,25 @@
+"""Pure Plotly figure builders: records and predictions in, figures out."""
+
+from app.figures.errors import decomposition, per_prompt_speedup, predicted_against_measured
+from app.figures.speedup import (
+    CurvePoint,
+    points_from_predictions,
+    points_from_settings,
+    speedup_by_draft_tokens,
+)
+from app.figures.time_split import time_per_token, time_shares
+from app.figures.whatif import gain_curve, gain_map
+
+__all__ = [
+    "CurvePoint",
+    "decomposition",
+    "gain_curve",
+    "gain_map",
+    "per_prompt_speedup",
+    "points_from_predictions",
+    "points_from_settings",
+    "predicted_against_measured",
+    "speedup_by_draft_tokens",
+    "time_per_token",
+    "time_shares",
+]

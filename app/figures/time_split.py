@@ -1,0 +1,106 @@
+"""Where does the time go, stage by stage, and what is left unexplained?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from app.style import (
+    GROUP_COLOURS,
+    GROUP_LABELS,
+    GROUP_PATTERNS,
+    GROUPS,
+    grouped,
+    members,
+    new_figure,
+)
+from app.words import drafts, percent
+from measurements import AutoregressiveRow, SettingRow
+
+
+def time_per_token(
+    settings: Sequence[SettingRow], autoregressive: AutoregressiveRow, height: int = 360
+) -> go.Figure:
+    """Measured time per emitted token by stage; the first bar is decoding without drafts.
+
+    Parameters
+    ----------
+    settings : sequence of SettingRow
+        Of one sampling, in order of γ; at least one.
+    autoregressive : AutoregressiveRow
+        The baseline at the same sampling.
+    height : int
+        [pixels]
+
+    Returns
+    -------
+    go.Figure
+        Bar heights in ms per token, so their ratio is the speedup.
+    """
+    per_token = [row.round_seconds["measured"] / row.tau.measured for row in settings]
+    # The speedup is defined as the ratio of these two times; the recorded total of the
+    # baseline may hold stalls of the machine that the speedup leaves out.
+    plain = settings[0].speedup.measured * per_token[0]
+    bars = [("none", autoregressive.time_split, plain)]
+    bars += [
+        (str(drafts(row)), row.time_split, seconds)
+        for row, seconds in zip(settings, per_token, strict=True)
+    ]
+    figure = _stacked(bars, "draft tokens per round γ", "time per token [ms]", height)
+    figure.update_layout(barmode="stack")
+    return figure
+
+
+def time_shares(settings: Sequence[SettingRow], height: int = 360) -> go.Figure:
+    """Measured share of a round by stage; what the stages leave is hatched.
+
+    Parameters
+    ----------
+    settings : sequence of SettingRow
+        Of one sampling, in order of γ.
+    height : int
+        [pixels]
+
+    Returns
+    -------
+    go.Figure
+        Bar heights in percent of the measured wall time.
+    """
+    bars = [(str(drafts(row)), row.time_split, 0.1) for row in settings]
+    figure = _stacked(bars, "draft tokens per round γ", "share of wall time [%]", height)
+    figure.update_layout(barmode="stack", yaxis={"range": [0, 100]})
+    return figure
+
+
+def _stacked(
+    bars: Sequence[tuple[str, Mapping[str, float], float]], x_title: str, y_title: str, height: int
+) -> go.Figure:
+    """Stacked bars of shares times a scale [s]; drawn in thousandths."""
+    figure = new_figure(x_title, y_title, height)
+    for group in GROUPS:
+        figure.add_bar(
+            x=[name for name, _, _ in bars],
+            y=[1e3 * scale * grouped(split)[group] for _, split, scale in bars],
+            name=GROUP_LABELS[group],
+            marker={
+                "color": GROUP_COLOURS[group],
+                "line": {"width": 0},
+                "pattern": {
+                    "shape": GROUP_PATTERNS[group],
+                    "size": 5,
+                    "fillmode": "replace",
+                    "solidity": 0.4,
+                },
+            },
+            customdata=[_parts(group, split) for _, split, _ in bars],
+            hovertemplate="γ: %{x}<br>%{customdata}<br>measured<extra></extra>",
+        )
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def _parts(group: str, split: Mapping[str, float]) -> str:
+    return "<br>".join(
+        f"{name}: {percent(share)} of the time" for name, share in members(group, split) if share
+    )

@@ -1,0 +1,48 @@
+"""What do all pages share? The selected record, charts, cards and empty states."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from app.data import Evidence
+from app.style import CHART_CONFIG
+
+
+def selected() -> Evidence | None:
+    """The record chosen in the sidebar, or None when there is none."""
+    return st.session_state.get("_entry")
+
+
+def headline(question: str, answer: str) -> None:
+    """A page's question and its answer in words."""
+    st.title(question, anchor=False)
+    st.markdown(f"##### {answer}")
+
+
+def chart(figure: go.Figure, key: str, description: str) -> None:
+    """A chart with a text alternative."""
+    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=description)
+
+
+def card(label: str, value: str, note: str, help_text: str | None = None) -> None:
+    """One number with what belongs to it."""
+    st.metric(
+        label,
+        value,
+        delta=note,
+        delta_color="off",
+        delta_arrow="off",
+        help=help_text,
+        border=True,
+        height="stretch",
+    )
+
+
+def no_record(what: str) -> None:
+    """One line that says what is missing and how to make it."""
+    st.info(
+        f"No record {what} here yet. Make one with `speculens profile`, then"
+        " `speculens validate`. The What-if page works without any.",
+        icon=":material/info:",
+    )

@@ -1,0 +1,109 @@
+"""In a real browser: do pages load without errors, and does a copied link restore them?"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from tests.browser.serving import PAGES, browser, chromium, dashboard, settle
+from tests.factories import write_demo
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="chromium is not installed"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("playwright") is None, reason="playwright is not installed"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    data = tmp_path_factory.mktemp("records")
+    write_demo(data)
+    with dashboard(data) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def opened():
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(opened):
+    """Open an address in a fresh context; fails on console errors when it ends."""
+    contexts, errors = [], []
+
+    def go(url: str, width: int = 1440, scheme: str = "light"):
+        context = opened.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: errors.extend(own_errors(message)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        settle(page)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def own_errors(message) -> list[str]:
+    """A console error's text, unless it is Streamlit asking which folder it is served from."""
+    probing = "/_stcore/" in message.location.get("url", "")
+    return [message.text] if message.type == "error" and not probing else []
+
+
+def shown(page) -> str:
+    return page.locator('[data-testid="stMetricValue"]').first.inner_text()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
+def test_pages_load_without_an_error_and_without_sideways_scrolling(visit, address, path, width):
+    page = visit(f"{address}/{path}", width)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.locator('[data-testid="stAlert"]').count() == 0
+    assert page.locator(".js-plotly-plot").count() >= 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    main = "document.querySelector('[data-testid=\"stMain\"]')"
+    assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
+
+
+def test_a_slider_changes_the_number_and_the_copied_link_restores_it(visit, address):
+    page = visit(f"{address}/whatif")
+    before = shown(page)
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    for _ in range(4):
+        slider.press("ArrowRight")
+    page.wait_for_url("**gamma=8**")
+    settle(page)
+    after = shown(page)
+    assert after != before
+    again = visit(page.url)
+    assert shown(again) == after
+    assert again.get_by_role("slider").first.get_attribute("aria-valuetext") == "8"
+
+
+def test_the_back_button_and_the_menu_keep_the_state(visit, address):
+    page = visit(f"{address}/whatif?gamma=7")
+    number = shown(page)
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Validation").click()
+    page.wait_for_selector("text=How far can the predictions be trusted?")
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="What if").click()
+    page.wait_for_selector("text=What would it gain with other numbers?")
+    page.wait_for_url("**gamma=7**")
+    settle(page)
+    assert shown(page) == number
+
+
+def test_a_tampered_link_shows_a_message(visit, address):
+    page = visit(f"{address}/whatif?gamma=9999")
+    assert "not between 1 and 16" in page.locator('[data-testid="stAlert"]').first.inner_text()
+    assert page.locator('[data-testid="stException"]').count() == 0
