@@ -58,7 +58,7 @@ def profile(
     new_tokens: NewTokens = 128,
     seed: Seed = 0,
     out: Out = DEFAULT_OUT,
-    blocks: Annotated[int, typer.Option(help="Repeats of every stage time.")] = 16,
+    blocks: Annotated[int, typer.Option(help="Repeats of every stage time.")] = 12,
     as_json: Json = False,
 ) -> None:
     """Measure stage times and acceptance of a pair; an interrupted profile resumes."""

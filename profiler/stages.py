@@ -1,9 +1,10 @@
 """How long does each stage of a round take?
 
-Stages are timed inside real rounds of the engine, on real text, one round of
-every draft length in shuffled order per block: the caches, the allocator and
-the drift of a shared machine are those of decoding, and whatever is compared
-was interleaved.
+Stages are timed inside real rounds of the engine, on real text. A block runs
+every draft length for a few rounds in a row, in shuffled order: in a row,
+because a decode keeps its draft length and an autoregressive one never shares
+the processor's caches with a draft; shuffled, so that drift of a shared
+machine falls on all alike. The first rounds of a row are not kept.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,10 @@ from engine.events import Round
 from engine.model import Model
 from engine.sampling import Sampling
 
-DRAFT_LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
+DRAFT_LENGTHS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
+
+ROW = {"autoregressive": (6, 2), "speculative": (3, 1)}
+"""Rounds in a row, and how many of them, from the first, are not kept."""
 CONTEXTS = (24, 96, 256, 512)
 
 
@@ -30,7 +34,7 @@ class StagePlan:
     Attributes
     ----------
     draft_lengths : tuple of int
-        Each is timed once per block; 0 is an autoregressive step. [tokens]
+        Each gets one row of rounds per block; 0 is autoregressive. [tokens]
     contexts : tuple of int
         Tokens cached when a block begins. [tokens]
     blocks : int
@@ -39,7 +43,7 @@ class StagePlan:
 
     draft_lengths: tuple[int, ...] = DRAFT_LENGTHS
     contexts: tuple[int, ...] = CONTEXTS
-    blocks: int = 16
+    blocks: int = 12
 
     def fitted(self, context_limit: int) -> "StagePlan":
         """The part of the plan that a model of this context can run.
@@ -73,7 +77,7 @@ def time_block(
     sampling: Sampling,
     seed: int,
 ) -> Iterator[dict[str, object]]:
-    """Rows of the stages table from one block: one round of every draft length.
+    """Rows of the stages table from one block: a row of rounds of every draft length.
 
     Parameters
     ----------
@@ -89,20 +93,22 @@ def time_block(
     Yields
     ------
     dict
-        Columns of ``measurements.STAGES_SCHEMA``. ``context`` is the mean
-        number of cached tokens over the block's rounds.
+        Columns of ``measurements.STAGES_SCHEMA``. ``context`` is the number of
+        tokens cached before the round.
     """
     rng = np.random.default_rng((seed, context, block))
     order = [int(g) for g in rng.permutation(plan.draft_lengths)]
+    schedule = [g for g in order for _ in range(_row(g)[0])]
+    kept = [i >= _row(g)[1] for g in order for i in range(_row(g)[0])]
     prompt = (text * -(-context // len(text)))[:context]
-    remaining = iter(order)
+    remaining = iter(schedule)
     clock = StageClock(target.device)
     request = Request(prompt, _longest(plan.draft_lengths), sampling, seed=int(rng.integers(2**31)))
     rounds: list[Round] = []
 
     def another(done: Round) -> bool:
         rounds.append(done)
-        return len(rounds) < len(order)
+        return len(rounds) < len(schedule)
 
     decode_schedule(
         target,
@@ -112,36 +118,42 @@ def time_block(
         clock=clock,
         on_round=another,
     )
-    mean_context = context + round(float(np.mean([r.start for r in rounds])))
     shared = {
         "mode": "greedy" if sampling.greedy else "sampled",
-        "context": mean_context,
         "batch": 1,
         "repeat": block,
     }
-    walls = [0.0] * len(order)
+    walls = [0.0] * len(schedule)
     for lap in clock.laps():
-        if not 0 <= lap.round < len(order):
+        if lap.round < 0 or not kept[lap.round]:
             continue
         walls[lap.round] += lap.seconds
         if lap.stage != "rest":
             yield {
                 **shared,
                 "stage": lap.stage,
-                "num_draft_tokens": order[lap.round],
+                "num_draft_tokens": schedule[lap.round],
+                "context": context - 1 + rounds[lap.round].start,
                 "num_tokens": lap.num_tokens,
                 "seconds": lap.seconds,
             }
-    for length, wall in zip(order, walls, strict=True):
-        yield {
-            **shared,
-            "stage": "round",
-            "num_draft_tokens": length,
-            "num_tokens": length + 1,
-            "seconds": wall,
-        }
+    for index, wall in enumerate(walls):
+        if kept[index]:
+            yield {
+                **shared,
+                "stage": "round",
+                "num_draft_tokens": schedule[index],
+                "num_tokens": schedule[index] + 1,
+                "context": context - 1 + rounds[index].start,
+                "seconds": wall,
+            }
 
 
 def _longest(draft_lengths: tuple[int, ...]) -> int:
     """Tokens that one block emits at most. [tokens]"""
-    return sum(length + 1 for length in draft_lengths)
+    return sum(_row(length)[0] * (length + 1) for length in draft_lengths)
+
+
+def _row(draft_length: int) -> tuple[int, int]:
+    """Rounds in a row of this draft length, and how many of them are not kept."""
+    return ROW["speculative" if draft_length else "autoregressive"]
