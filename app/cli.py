@@ -101,7 +101,7 @@ def validate(
     out: Out = DEFAULT_OUT,
     record: Record = None,
     gamma: Gammas = None,
-    repeats: Annotated[int, typer.Option(help="Passes over all prompts.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Passes over all prompts above temperature 0.")] = 2,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.prompts import Prompts
     from engine.sampling import Sampling
 
-DEFAULT_NUM_PROMPTS = 32
+DEFAULT_NUM_PROMPTS = 28
 DEFAULT_TEMPERATURES = (0.0, 1.0)
 
 
@@ -31,7 +31,7 @@ class PairOptions:
     prompts : Path or None
         JSONL file; None cuts prompts from held-out library modules.
     num_prompts : int or None
-        The first so many; None takes all of a file and 32 of the embedded ones.
+        The first so many; None takes all of a file and 28 of the embedded ones.
     temperatures : tuple of float
     top_k, top_p
         Apply to every temperature above 0.

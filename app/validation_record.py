@@ -60,6 +60,7 @@ def build(
     samplings : sequence of Sampling
         In the order of the report.
     repeats : int
+        Passes over all prompts above temperature 0; at 0 there is one.
     same_prompts : bool
         Whether the profile decoded the same prompts.
     """
@@ -72,8 +73,10 @@ def build(
         mine, baseline = groups[label, gamma], groups[label, 0]
         measurement = _measurement(mine, baseline)
         pairs.append((prediction, measurement))
-        expected = _expected_rounds(prediction, measurement, repeats, same_prompts)
-        settings.append(_setting(by_label[label], gamma, prediction, measurement, expected))
+        sampling = by_label[label]
+        passes = repeats if sampling.temperature > 0 else 1
+        expected = _expected_rounds(prediction, measurement, passes, same_prompts)
+        settings.append(_setting(sampling, gamma, prediction, measurement, expected))
     return ValidationRecord(
         **header,
         repeats=repeats,
@@ -109,10 +112,10 @@ def _per_prompt(runs: Sequence[Run], quantity: Any) -> np.ndarray:
 
 
 def _expected_rounds(
-    prediction: Prediction, measurement: Measurement, repeats: int, same_prompts: bool
+    prediction: Prediction, measurement: Measurement, passes: int, same_prompts: bool
 ) -> np.ndarray:
     """Predicted rounds of each prompt: its own replay, or the mean tau on other prompts."""
-    own = prediction.rounds_per_prompt * repeats
+    own = prediction.rounds_per_prompt * passes
     if same_prompts and own.shape == measurement.num_rounds.shape:
         return own
     return measurement.num_tokens / prediction.tau.L2

@@ -80,7 +80,8 @@ def measure(
     draft_lengths : tuple of int
         Chains to decode with; autoregressive decoding is always measured. [tokens]
     repeats : int
-        Passes over all prompts; each draws its own seeds.
+        Passes over all prompts where tokens are drawn, each with its own
+        seeds. At temperature 0 one pass says it all.
     report : callable
 
     Returns
@@ -108,6 +109,8 @@ def _jobs(
     for repeat in range(repeats):
         for prompt in range(num_prompts):
             for sampling in plan.samplings:
+                if sampling.greedy and repeat > 0:
+                    continue
                 first = (prompt + repeat) % len(methods)
                 for length in methods[first:] + methods[:first]:
                     yield repeat, prompt, sampling, length
