@@ -26,7 +26,7 @@ from simulator.hazards import (
     hazards_from_trace,
     pooled_emitted_tokens,
 )
-from simulator.intervals import Resamples, draw_resamples, percentile_interval, ratio_interval
+from simulator.intervals import Resamples, draw_resamples, percentile_interval
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import Replay, replay_chain, replay_chain_naive
@@ -67,7 +67,6 @@ __all__ = [
     "pooled_emitted_tokens",
     "predict",
     "predict_chain",
-    "ratio_interval",
     "replay_chain",
     "replay_chain_naive",
     "simulate_chain",

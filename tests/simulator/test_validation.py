@@ -115,6 +115,25 @@ def test_the_interval_holds_the_speedup_and_shrinks_to_it_without_spread():
     assert low < uneven.speedup < high
 
 
+def test_the_interval_covers_as_promised():
+    """200 worlds of 40 prompts: a 90 % interval holds the true speedup in 77 to 99 %.
+
+    The bootstrap undercovers slightly at n = 40 (about 88 %); 5 standard errors
+    of a frequency near 0.88 over 200 worlds are 0.115, hence the wide band.
+    """
+    rng = np.random.default_rng(8)
+    tokens = np.full(40, 100)
+    true_speedup = 100 / 39.5 * (0.6 / 0.8)  # rounds uniform on 30..49; medians of the times
+    hits = 0
+    for _ in range(200):
+        rounds = rng.integers(30, 50, 40)
+        seconds = rounds * 0.8 * rng.lognormal(0, 0.05, 40)
+        baseline = tokens * 0.6 * rng.lognormal(0, 0.05, 40)
+        low, high = Measurement(tokens, rounds, seconds, tokens, baseline, {}).speedup_interval()
+        hits += low <= true_speedup <= high
+    assert 0.77 * 200 <= hits <= 0.99 * 200
+
+
 def test_summary_on_errors_known_by_hand():
     scenario = Scenario.from_rates(0.8, 4, 0.1, host_share=0.1, new_tokens=60)
     prediction = predict(scenario, resamples=draw_resamples(scenario.costs, 1))
