@@ -96,6 +96,7 @@ def test_the_back_button_and_the_menu_keep_the_state(visit, address):
     number = shown(page)
     page.get_by_test_id("stSidebarNavLink").filter(has_text="Validation").click()
     page.wait_for_selector("text=How far can the predictions be trusted?")
+    settle(page)
     page.get_by_test_id("stSidebarNavLink").filter(has_text="What if").click()
     page.wait_for_selector("text=What would it gain with other numbers?")
     page.wait_for_url("**gamma=7**")
