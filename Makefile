@@ -35,7 +35,7 @@ types: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/speculens bench --out $(OUT)
+	$(BIN)/speculens bench
 
 screenshots: setup
 	$(BIN)/python tests/browser/screenshots.py screenshots
