@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from measurements import Profile, RecordError, load_profile, scan
 from simulator.calibration import Calibration
 from simulator.profile_tables import Mode
 
 
-def calibrations(profile: Profile) -> dict[str, Calibration]:
-    """One calibration per trace, by sampling label, in the record's order."""
+def calibrations(profile: Profile, stages: pd.DataFrame | None = None) -> dict[str, Calibration]:
+    """One calibration per trace, by sampling label, in the record's order.
+
+    ``stages`` replaces the profile's own stage times, where the same stages were timed again;
+    traces of a kind of sampling that was not timed again are left out.
+    """
+    table = profile.stages if stages is None else stages
+    timed = set(table["mode"])
     found = {}
     for info in profile.record.traces:
         mode: Mode = "greedy" if info.sampling.temperature == 0 else "sampled"
         label = info.sampling.label
-        found[label] = Calibration.from_tables(profile.stages, profile.traces[label], mode)
+        if mode in timed:
+            found[label] = Calibration.from_tables(table, profile.traces[label], mode)
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from app.records import calibrations
 from measurements import (
@@ -31,17 +32,28 @@ if TYPE_CHECKING:
     from profiler.measure import Run
 
 
+Predictions = dict[tuple[str, int], Prediction]
+"""By sampling label and draft length."""
+
+
 def predict_all(
-    profile: Profile, labels: Sequence[str], gammas: Sequence[int]
-) -> dict[tuple[str, int], Prediction]:
-    """Predictions for every sampling label and draft length, before anything is decoded."""
-    found = calibrations(profile)
+    profile: Profile,
+    labels: Sequence[str],
+    gammas: Sequence[int],
+    stages: pd.DataFrame | None = None,
+) -> Predictions:
+    """Predictions for every sampling label and draft length.
+
+    Acceptance is the profile's; so are the stage times, unless others are given.
+    """
+    found = calibrations(profile, stages)
     return {(label, g): predict_chain(found[label], g) for label in labels for g in gammas}
 
 
 def build(
     header: dict[str, Any],
-    predictions: dict[tuple[str, int], Prediction],
+    predictions: Predictions,
+    profiled: Predictions,
     runs: Sequence[Run],
     samplings: Sequence[Sampling],
     repeats: int,
@@ -53,8 +65,8 @@ def build(
     ----------
     header : dict
         Fields of ValidationRecord that say what ran where.
-    predictions : dict
-        By sampling label and draft length.
+    predictions, profiled : Predictions
+        With stage times taken between the decodes, and with the profile's own.
     runs : sequence of Run
         Every decode, autoregressive ones included.
     samplings : sequence of Sampling
@@ -68,15 +80,17 @@ def build(
     for run in runs:
         groups[run.sampling.label, run.num_draft_tokens].append(run)
     by_label = {s.label: s for s in samplings}
-    settings, pairs = [], []
+    settings, pairs, pairs_profiled = [], [], []
     for (label, gamma), prediction in predictions.items():
         mine, baseline = groups[label, gamma], groups[label, 0]
         measurement = _measurement(mine, baseline)
+        before = profiled[label, gamma]
         pairs.append((prediction, measurement))
+        pairs_profiled.append((before, measurement))
         sampling = by_label[label]
         passes = repeats if sampling.temperature > 0 else 1
         expected = _expected_rounds(prediction, measurement, passes, same_prompts)
-        settings.append(_setting(sampling, gamma, prediction, measurement, expected))
+        settings.append(_setting(sampling, gamma, prediction, before, measurement, expected))
     return ValidationRecord(
         **header,
         repeats=repeats,
@@ -84,6 +98,7 @@ def build(
         autoregressive=[_autoregressive(s, groups[s.label, 0]) for s in samplings],
         settings=settings,
         summary=ValidationSummary(**asdict(summarise(pairs))),
+        summary_profiled=ValidationSummary(**asdict(summarise(pairs_profiled))),
         complete=True,
     )
 
@@ -125,6 +140,7 @@ def _setting(
     sampling: Sampling,
     gamma: int,
     prediction: Prediction,
+    before: Prediction,
     measurement: Measurement,
     expected_rounds: np.ndarray,
 ) -> SettingRow:
@@ -143,6 +159,7 @@ def _setting(
             measured_high=high,
             L2_low=prediction.speedup_low,
             L2_high=prediction.speedup_high,
+            L2_profiled=before.speedup.L2,
             **asdict(prediction.speedup),
         ),
         rounds=RoundsRow(

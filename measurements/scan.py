@@ -41,7 +41,7 @@ def scan(root: Path) -> Scan:
     Returns
     -------
     Scan
-        Records with verified hashes; profiles whose tables are missing or
+        Records with verified hashes; those whose tables are missing or
         changed appear under ``problems`` instead.
     """
     profiles: list[tuple[Path, ProfileRecord]] = []
@@ -50,8 +50,8 @@ def scan(root: Path) -> Scan:
     for path in sorted(Path(root).rglob("*.json")):
         try:
             record = read_record(path)
+            verify_tables(path, record)
             if isinstance(record, ProfileRecord):
-                verify_tables(path, record)
                 profiles.append((path, record))
             else:
                 validations.append((path, record))

@@ -114,12 +114,18 @@ class Fidelities(Frozen):
 
 
 class SpeedupRow(Fidelities):
-    """Speedup over the same engine's autoregressive decoding, with intervals. [–]"""
+    """Speedup over the same engine's autoregressive decoding, with intervals. [–]
+
+    L0, L1 and L2 take their stage times from blocks timed between the decodes,
+    ``L2_profiled`` from the profile, made before; None where only one of the
+    two exists (L2 then stands on the profile).
+    """
 
     measured_low: Positive
     measured_high: Positive
     L2_low: Positive
     L2_high: Positive
+    L2_profiled: Positive | None = None
 
     @model_validator(mode="after")
     def _intervals_are_ordered(self) -> Self:
@@ -229,6 +235,9 @@ class ValidationRecord(_Record):
     autoregressive: list[AutoregressiveRow]
     settings: list[SettingRow]
     summary: ValidationSummary
+    summary_profiled: ValidationSummary | None = None
+    stages_file: FileName | None = None
+    stages_sha256: Sha256 | None = None
 
 
 def _check_shares(split: dict[str, float]) -> None:

@@ -111,8 +111,23 @@ def save_profile(
     return path
 
 
-def save_validation(root: Path, record: ValidationRecord) -> Path:
+def save_validation(
+    root: Path, record: ValidationRecord, stages: pd.DataFrame | None = None
+) -> Path:
     """Write a validation record; an incomplete one may be saved again as it grows.
+
+    Parameters
+    ----------
+    root : Path
+    record : ValidationRecord
+    stages : DataFrame, optional
+        Stage times taken between the decodes, columns of
+        ``measurements.tables.STAGES_SCHEMA``; file and hash go into the record.
+
+    Returns
+    -------
+    Path
+        The JSON file.
 
     Raises
     ------
@@ -122,6 +137,9 @@ def save_validation(root: Path, record: ValidationRecord) -> Path:
     path = record_path(root, record)
     _refuse_complete(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if stages is not None:
+        name, digest = _write_table(path, "stages", as_stages(stages), record.complete)
+        record = record.model_copy(update={"stages_file": name, "stages_sha256": digest})
     _write_json(path, record)
     return path
 
@@ -194,8 +212,8 @@ def read_record(path: Path) -> ProfileRecord | ValidationRecord:
     return record
 
 
-def verify_tables(path: Path, record: ProfileRecord) -> None:
-    """Check that every table of a profile is there with the hash it was saved with.
+def verify_tables(path: Path, record: ProfileRecord | ValidationRecord) -> None:
+    """Check that every table of a record is there with the hash it was saved with.
 
     Raises
     ------
@@ -204,9 +222,11 @@ def verify_tables(path: Path, record: ProfileRecord) -> None:
     """
     folder = Path(path).parent
     tables = [(record.stages_file, record.stages_sha256)]
-    tables += [(info.file, info.sha256) for info in record.traces]
+    if isinstance(record, ProfileRecord):
+        tables += [(info.file, info.sha256) for info in record.traces]
     for name, digest in tables:
-        read_verified(folder / name, digest)
+        if name is not None and digest is not None:
+            read_verified(folder / name, digest)
 
 
 def _refuse_complete(path: Path) -> None:

@@ -6,7 +6,7 @@ ratios.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engine.clock import StageClock
@@ -67,6 +67,7 @@ def measure(
     *,
     repeats: int = 1,
     report: Report = silent,
+    between: Callable[[list[int], Sampling], None] = lambda prompt, sampling: None,
 ) -> list[Run]:
     """Decode every prompt autoregressively and with every draft length.
 
@@ -83,37 +84,41 @@ def measure(
         Passes over all prompts where tokens are drawn, each with its own
         seeds. At temperature 0 one pass says it all.
     report : callable
+    between : callable
+        Called after all settings ran on a prompt, with its tokens and the sampling;
+        ``BlockTimer.time`` keeps stage times of the same minutes.
 
     Returns
     -------
     list of Run
     """
-    runs = []
-    jobs = list(_jobs(len(encoded), plan, draft_lengths, repeats))
+    methods = (0, *draft_lengths)
+    groups = list(_groups(len(encoded), plan, repeats))
+    runs: list[Run] = []
     with device_lock(target.device, lambda message: report(Step(message, 0, 1))):
         warm_up = Request(encoded[0], min(32, plan.new_tokens))
         run_with_clock(target, draft, warm_up, draft_lengths[0])
-        for done, (repeat, prompt, sampling, length) in enumerate(jobs, start=1):
-            index = prompt + repeat * len(encoded)
-            request = plan.request(encoded[prompt], sampling, index)
-            generation, stages = run_with_clock(target, draft, request, length)
-            runs.append(_record(generation, stages, prompt, repeat, sampling, length))
-            report(Step(f"decoding {sampling.label}, {length} draft tokens", done, len(jobs)))
+        for repeat, prompt, sampling in groups:
+            request = plan.request(encoded[prompt], sampling, prompt + repeat * len(encoded))
+            first = (prompt + repeat) % len(methods)
+            for length in methods[first:] + methods[:first]:
+                generation, stages = run_with_clock(target, draft, request, length)
+                runs.append(_record(generation, stages, prompt, repeat, sampling, length))
+                what = f"decoding {sampling.label}, {length} draft tokens"
+                report(Step(what, len(runs), len(groups) * len(methods)))
+            between(encoded[prompt], sampling)
     return runs
 
 
-def _jobs(
-    num_prompts: int, plan: ProfilePlan, draft_lengths: tuple[int, ...], repeats: int
-) -> Iterator[tuple[int, int, Sampling, int]]:
-    methods = (0, *draft_lengths)
+def _groups(
+    num_prompts: int, plan: ProfilePlan, repeats: int
+) -> Iterator[tuple[int, int, Sampling]]:
+    """(repeat, prompt, sampling) of every group of decodes that are compared."""
     for repeat in range(repeats):
         for prompt in range(num_prompts):
             for sampling in plan.samplings:
-                if sampling.greedy and repeat > 0:
-                    continue
-                first = (prompt + repeat) % len(methods)
-                for length in methods[first:] + methods[:first]:
-                    yield repeat, prompt, sampling, length
+                if not (sampling.greedy and repeat > 0):
+                    yield repeat, prompt, sampling
 
 
 def run_with_clock(

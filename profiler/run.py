@@ -67,6 +67,45 @@ class ProfilePlan:
         return Request(prompt, self.new_tokens, sampling, seed=self.seed + 7919 * prompt_index)
 
 
+@dataclass(frozen=True)
+class _Block:
+    """One block of stage times to take."""
+
+    sampling: Sampling
+    context: int
+    index: int
+    warms_up: bool
+
+    what = "stage times"
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """One prompt to trace."""
+
+    sampling: Sampling
+    prompt: int
+
+    @property
+    def what(self) -> str:
+        """For the progress bar."""
+        return f"acceptance trace {self.sampling.label}"
+
+
+@dataclass(frozen=True)
+class _Done:
+    """Jobs whose results an earlier run left."""
+
+    blocks: set[tuple[str, int]]
+    traces: set[tuple[str, int]]
+
+    def __contains__(self, job: _Block | _Trace) -> bool:
+        if isinstance(job, _Trace):
+            return (job.sampling.label, job.prompt) in self.traces
+        mode = "greedy" if job.sampling.greedy else "sampled"
+        return (mode, job.index) in self.blocks
+
+
 class _Growing:
     """A profile on its way to disk."""
 
@@ -78,13 +117,12 @@ class _Growing:
             self.traces = {label: [frame] for label, frame in earlier.traces.items()}
         self._saved_at = time.monotonic()
 
-    def done_blocks(self) -> set[tuple[str, int]]:
-        """(mode, block key index) already timed; the index is kept in ``repeat``."""
-        return {(m, r) for f in self.stages for m, r in zip(f["mode"], f["repeat"], strict=True)}
-
-    def done_prompts(self, sampling: Sampling) -> set[int]:
-        """Prompts already traced at this sampling."""
-        return {int(p) for f in self.traces.get(sampling.label, []) for p in f["prompt"].unique()}
+    def done(self) -> _Done:
+        """What is measured already; a block's index is kept in the column ``repeat``."""
+        return _Done(
+            {(m, r) for f in self.stages for m, r in zip(f["mode"], f["repeat"], strict=True)},
+            {(k, int(p)) for k, v in self.traces.items() for f in v for p in f["prompt"].unique()},
+        )
 
     def save(self, samplings: tuple[Sampling, ...], *, complete: bool = False) -> Path:
         """Write everything so far."""
@@ -172,8 +210,7 @@ def profile(
     with device_lock(target.device, lambda message: report(Step(message, 0, 1))):
         growing = _begin(target, draft, prompts, encoded, plan, root)
         try:
-            _time_stages(growing, target, draft, encoded, plan, stage_plan, report)
-            _trace(growing, target, draft, encoded, plan, stage_plan, report)
+            _work(growing, target, draft, encoded, plan, stage_plan, report)
         except KeyboardInterrupt:
             if growing.stages:
                 growing.save(plan.samplings)
@@ -224,7 +261,7 @@ def _find_unfinished(root: Path, identity: dict[str, Any]) -> Profile | None:
     return None
 
 
-def _time_stages(
+def _work(
     growing: _Growing,
     target: Model,
     draft: Model,
@@ -233,51 +270,59 @@ def _time_stages(
     stage_plan: StagePlan,
     report: Report,
 ) -> None:
-    done = growing.done_blocks()
-    total = _units(plan, stage_plan, encoded)
-    count = 0
-    for index, (context, block) in enumerate(stage_plan.block_keys()):
-        for sampling in plan.modes():
-            mode = "greedy" if sampling.greedy else "sampled"
-            count += 1
-            report(Step("stage times", count, total))
-            if block > 0 and (mode, index) in done:
-                continue
-            text = encoded[index % len(encoded)] + encoded[(index + 1) % len(encoded)]
-            seed = plan.seed + index
-            rows = list(time_block(target, draft, text, context, index, stage_plan, sampling, seed))
-            if block > 0:
-                growing.stages.append(pd.DataFrame(rows))
-                growing.save_now_and_then(plan.samplings)
-
-
-def _trace(
-    growing: _Growing,
-    target: Model,
-    draft: Model,
-    encoded: list[list[int]],
-    plan: ProfilePlan,
-    stage_plan: StagePlan,
-    report: Report,
-) -> None:
-    total = _units(plan, stage_plan, encoded)
-    count = total - len(encoded) * len(plan.samplings)
-    for sampling in plan.samplings:
-        done = growing.done_prompts(sampling)
-        for index, prompt in enumerate(encoded):
-            count += 1
-            report(Step(f"acceptance trace {sampling.label}", count, total))
-            if index in done:
-                continue
-            request = plan.request(prompt, sampling, index)
-            frame = trace_prompt(target, draft, request, index)
-            growing.traces.setdefault(sampling.label, []).append(frame)
+    """Do every job that an earlier, interrupted run left."""
+    done = growing.done()
+    jobs = _jobs(plan, stage_plan, len(encoded))
+    for number, job in enumerate(jobs, start=1):
+        if job not in done:
+            if isinstance(job, _Block):
+                rows = _time_block(target, draft, encoded, job, stage_plan, plan.seed)
+                if not job.warms_up:
+                    growing.stages.append(rows)
+            else:
+                request = plan.request(encoded[job.prompt], job.sampling, job.prompt)
+                frame = trace_prompt(target, draft, request, job.prompt)
+                growing.traces.setdefault(job.sampling.label, []).append(frame)
             growing.save_now_and_then(plan.samplings)
+        report(Step(job.what, number, len(jobs)))
 
 
-def _units(plan: ProfilePlan, stage_plan: StagePlan, encoded: list[list[int]]) -> int:
-    blocks = len(stage_plan.block_keys()) * len(plan.modes())
-    return blocks + len(encoded) * len(plan.samplings)
+def _time_block(
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    job: _Block,
+    stage_plan: StagePlan,
+    seed: int,
+) -> pd.DataFrame:
+    index = job.index
+    text = encoded[index % len(encoded)] + encoded[(index + 1) % len(encoded)]
+    rows = time_block(
+        target, draft, text, job.context, index, stage_plan, job.sampling, seed + index
+    )
+    return pd.DataFrame(list(rows))
+
+
+def _jobs(plan: ProfilePlan, stage_plan: StagePlan, num_prompts: int) -> list[_Block | _Trace]:
+    """All work in measuring order.
+
+    Blocks are spread evenly between the traces, so that both see the machine
+    of all the minutes a profile takes; warm-up blocks come first.
+    """
+    blocks = [
+        _Block(sampling, context, index, warms_up=block == 0)
+        for index, (context, block) in enumerate(stage_plan.block_keys())
+        for sampling in plan.modes()
+    ]
+    traces = [
+        _Trace(sampling, prompt) for prompt in range(num_prompts) for sampling in plan.samplings
+    ]
+    timed = [block for block in blocks if not block.warms_up]
+    placed: list[tuple[float, _Block | _Trace]] = []
+    placed += [((k + 0.5) / len(timed), block) for k, block in enumerate(timed)]
+    placed += [((k + 0.5) / len(traces), trace) for k, trace in enumerate(traces)]
+    spread = [job for _, job in sorted(placed, key=lambda item: item[0])]
+    return [*(block for block in blocks if block.warms_up), *spread]
 
 
 def _fields(header: ProfileHeader) -> dict[str, object]:

@@ -7,10 +7,12 @@ the processor's caches with a draft; shuffled, so that drift of a shared
 machine falls on all alike. The first rounds of a row are not kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
+import pandas as pd
 
 from engine.clock import StageClock
 from engine.decode import Request, decode_schedule
@@ -25,6 +27,9 @@ DRAFT_LENGTHS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 ROW = {"autoregressive": (6, 2), "speculative": (3, 1)}
 """Rounds in a row, and how many of them, from the first, are not kept."""
 CONTEXTS = (24, 96, 256, 512)
+
+ENOUGH = 3
+"""Blocks per context and mode below which medians say little."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class StagePlan:
 
     draft_lengths: tuple[int, ...] = DRAFT_LENGTHS
     contexts: tuple[int, ...] = CONTEXTS
-    blocks: int = 12
+    blocks: int = 8
 
     def fitted(self, context_limit: int) -> "StagePlan":
         """The part of the plan that a model of this context can run.
@@ -147,6 +152,51 @@ def time_block(
                 "context": context - 1 + rounds[index].start,
                 "seconds": wall,
             }
+
+
+class BlockTimer:
+    """Blocks timed one at a time between other work, contexts in turn.
+
+    Parameters
+    ----------
+    target, draft : Model
+    plan : StagePlan
+        Fitted to the pair's context.
+    modes : sequence of Sampling
+        Samplings that are timed; others are passed over.
+    seed : int
+    """
+
+    def __init__(
+        self, target: Model, draft: Model, plan: StagePlan, modes: Sequence[Sampling], seed: int
+    ) -> None:
+        self.target, self.draft, self.plan, self.seed = target, draft, plan, seed
+        self._contexts = {mode: cycle(plan.contexts) for mode in modes}
+        self._counts = dict.fromkeys(modes, 0)
+        self._blocks: list[pd.DataFrame] = []
+
+    def time(self, text: list[int], sampling: Sampling) -> None:
+        """Time one block on this text, if the sampling is one of the modes."""
+        if sampling not in self._contexts:
+            return
+        number, context = len(self._blocks), next(self._contexts[sampling])
+        rows = time_block(
+            self.target, self.draft, text, context, number, self.plan, sampling, self.seed
+        )
+        self._blocks.append(pd.DataFrame(list(rows)))
+        self._counts[sampling] += 1
+
+    def complete(self, text: list[int]) -> None:
+        """Time what is missing until every mode has ENOUGH blocks per context."""
+        wanted = ENOUGH * len(self.plan.contexts)
+        for mode in self._contexts:
+            while self._counts[mode] < wanted:
+                self.time(text, mode)
+
+    @property
+    def stages(self) -> pd.DataFrame:
+        """All rows so far, columns of ``measurements.STAGES_SCHEMA``."""
+        return pd.concat(self._blocks, ignore_index=True)
 
 
 def _longest(draft_lengths: tuple[int, ...]) -> int:

@@ -103,5 +103,8 @@ def best_num_draft_tokens(
 def _told_apart(one: Prediction, other: Prediction, confidence: float) -> bool:
     if one.speedup_samples is None or other.speedup_samples is None:
         return False
-    low, high = percentile_interval(np.log(one.speedup_samples / other.speedup_samples), confidence)
+    ratios = one.speedup_samples / other.speedup_samples
+    if not (ratios > 0).all():  # stage times so noisy that some resamples add up to nothing
+        return False
+    low, high = percentile_interval(np.log(ratios), confidence)
     return not low <= 0.0 <= high

@@ -15,6 +15,7 @@ from measurements import (
     Profile,
     RecordError,
     SettingRow,
+    SpeedupRow,
     ValidationRecord,
     load_profile,
     new_record_id,
@@ -43,6 +44,7 @@ def run(
     from profiler.machine import fingerprint, source_commit
     from profiler.measure import measure
     from profiler.run import ProfilePlan, encode_checked
+    from profiler.stages import BlockTimer
 
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, not {repeats}")
@@ -52,13 +54,20 @@ def run(
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
     profile = _profile(out, record, target.name, draft.name, pair.dtype)
     _check_traces(profile, [s.label for s in samplings])
-    predictions = validation_record.predict_all(profile, [s.label for s in samplings], gammas)
+    labels = [s.label for s in samplings]
+    profiled = validation_record.predict_all(profile, labels, gammas)
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
+    timer = BlockTimer(
+        target, draft, plan.stages.fitted(min(target.context, draft.context)), plan.modes(),
+        pair.seed,
+    )  # fmt: skip
     with progress_bar() as show:
         runs = measure(
-            target, draft, encoded, plan, tuple(gammas),
-            repeats=repeats, report=lambda s: show(s.what, s.done, s.total),
+            target, draft, encoded, plan, tuple(gammas), repeats=repeats,
+            report=lambda s: show(s.what, s.done, s.total), between=timer.time,
         )  # fmt: skip
+        timer.complete(encoded[0])
+    predictions = validation_record.predict_all(profile, labels, gammas, timer.stages)
     described = prompt_set(prompts, encoded)
     same = described.sha256 == profile.record.prompts.sha256
     header = {
@@ -74,10 +83,10 @@ def run(
         "new_tokens": pair.new_tokens,
     }
     made = validation_record.build(
-        header, predictions, runs, [recorded(s) for s in samplings], repeats,
+        header, predictions, profiled, runs, [recorded(s) for s in samplings], repeats,
         same and pair.new_tokens == profile.record.new_tokens,
     )  # fmt: skip
-    path = save_validation(out, made)
+    path = save_validation(out, made, timer.stages)
     if report is not None:
         from app.report import render
 
@@ -159,7 +168,21 @@ def _of_totals(row: SettingRow) -> float:
 
 def _show(record: ValidationRecord) -> None:
     console = output()
-    headings = ["", "γ", "τ meas", "L0", "L1", "L2", "S meas", "90 %", "L0", "L1", "L2", "error"]
+    headings = [
+        "",
+        "γ",
+        "τ meas",
+        "L0",
+        "L1",
+        "L2",
+        "S meas",
+        "90 %",
+        "L0",
+        "L1",
+        "L2",
+        "error",
+        "drift",
+    ]
     if stall := _stall(record):
         notice(stall)
     rows = []
@@ -174,9 +197,13 @@ def _show(record: ValidationRecord) -> None:
                 f"{speedup.measured_low:.2f}–{speedup.measured_high:.2f}",
                 *[f"{v:.2f}" for v in (speedup.L0, speedup.L1, speedup.L2)],
                 f"{speedup.L2 / speedup.measured - 1:+.1%}",
+                _drift(speedup),
             ]
         )
-    title = "Predicted and measured: τ (tokens/round), speedup S (×), error of L2"
+    title = (
+        "Predicted and measured: τ (tokens/round), speedup S (×), error of L2; "
+        "drift: L2 with the profile's stage times over L2 with those taken between the decodes"
+    )
     console.print(table(title, headings, rows))
     _show_error_and_time(record)
     summary = record.summary
@@ -186,11 +213,22 @@ def _show(record: ValidationRecord) -> None:
         f"in {summary.coverage_90:.0%} of settings; stages explain at least "
         f"{summary.time_explained:.1%} of wall time"
     )
+    if before := record.summary_profiled:
+        console.print(
+            f"with the profile's own stage times: median {before.median_abs_error:.1%}, worst "
+            f"{before.max_abs_error:.1%}, bias {before.bias:+.1%}"
+        )
     errors = [abs(_of_totals(row) - 1) for row in record.settings]
     console.print(
         f"against plain ratios of total times: median {statistics.median(errors):.1%}, "
         f"worst {max(errors):.1%}"
     )
+
+
+def _drift(speedup: SpeedupRow) -> str:
+    if speedup.L2_profiled is None:
+        return "–"
+    return f"{speedup.L2_profiled / speedup.L2 - 1:+.1%}"
 
 
 def _stall(record: ValidationRecord) -> str | None:

@@ -13,7 +13,8 @@ def _scaled(factor: float):
     record = validation_record()
     settings = []
     for row in record.settings:
-        scaled = {name: value * factor for name, value in row.speedup.model_dump().items()}
+        given = row.speedup.model_dump(exclude_none=True)
+        scaled = {name: value * factor for name, value in given.items()}
         settings.append(row.model_copy(update={"speedup": row.speedup.model_copy(update=scaled)}))
     return record.model_copy(update={"settings": settings})
 

@@ -6,6 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from app.commands import train as command
+from engine.errors import InputError
+from engine.model import check_same_tokenizer, load_model
+from engine.training import pair
 from engine.training.corpus import (
     HELD_OUT,
     Document,
@@ -15,6 +19,7 @@ from engine.training.corpus import (
     stdlib_documents,
 )
 from engine.training.data import Stream, evaluation_batches, sample_batch
+from engine.training.pair import PairRecipe
 from engine.training.trainer import Budget, Progress, make_optimizers, train
 
 
@@ -99,3 +104,30 @@ def test_a_time_budget_ends_the_run(tmp_path: Path) -> None:
 def test_a_budget_is_one_positive_number(arguments: dict) -> None:
     with pytest.raises(ValueError, match="budget"):
         Budget(**arguments)
+
+
+def test_the_train_command_makes_a_pair_that_loads_and_is_not_trained_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        Document(Path(f"{i}.py"), f"def add_{i}(a, b):\n    return a + {i}\n" * 40)
+        for i in range(30)
+    ]
+    monkeypatch.setattr(pair, "stdlib_documents", lambda: texts[:20])
+    monkeypatch.setattr(pair, "package_documents", lambda: texts[20:])
+    recipe = PairRecipe(
+        vocab_size=300, context=64, hidden=32, intermediate=48, heads=2, target_layers=2,
+        batch=2, length=16,
+    )  # fmt: skip
+    folders = command.run(tmp_path, None, 3, "cpu", seed=0, recipe=recipe)
+    target, draft = load_model(folders["target"]), load_model(folders["draft"])
+    check_same_tokenizer(target, draft)
+    assert target.hf.config.num_hidden_layers == 2
+    assert draft.hf.config.num_hidden_layers == 1
+    weights = target.hf.state_dict()
+    again = command.run(tmp_path, None, 3, "cpu", seed=0, recipe=recipe)
+    assert again == folders  # nothing left to do: the same weights
+    reloaded = load_model(folders["target"]).hf.state_dict()
+    assert all(torch.equal(weights[name], reloaded[name]) for name in weights)
+    with pytest.raises(InputError, match="either --minutes or --steps"):
+        command.run(tmp_path, 1.0, 3, "cpu", seed=0, recipe=recipe)
