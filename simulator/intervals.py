@@ -37,7 +37,9 @@ class Resamples:
         for name, by_prompt in weights.by_curve.items():
             used = by_prompt.any(axis=0)
             drawn = self.prompt_counts @ by_prompt[:, used]
-            total += (drawn * self.medians[name][:, used]).sum(axis=1)
+            stage = (drawn * self.medians[name][:, used]).sum(axis=1)
+            # a line continued through two noisy cells may cross zero; no stage takes less
+            total += stage if name == "catch_up" else np.maximum(stage, 0.0)
         return total
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from simulator.costs import StageCurve
-from simulator.intervals import draw_resamples, percentile_interval
-from simulator.round_time import CURVES, StageCosts
+from simulator.intervals import Resamples, draw_resamples, percentile_interval
+from simulator.round_time import CURVES, RoundWeights, StageCosts
 from simulator.scenario import Scenario, predict
 from simulator.trace import AcceptanceTrace
 
@@ -68,6 +68,12 @@ def test_identical_prompts_and_exact_costs_leave_no_width():
     scenario = Scenario(3, trace, StageCosts.assumed(0.1), 0.1)
     p = predict(scenario, resamples=draw_resamples(scenario.costs, 2))
     assert p.speedup_low == pytest.approx(p.speedup_high, rel=1e-12)
+
+
+def test_no_stage_takes_less_than_nothing_in_a_resample():
+    beyond = RoundWeights({"target": np.array([[-5.0, 6.0]])}, np.zeros(4))
+    falling = Resamples(np.ones((1, 1), dtype=int), {"target": np.array([[10.0, 1.0]])})
+    assert falling.seconds(beyond) == 0.0
 
 
 def test_percentiles_are_central():
