@@ -210,7 +210,7 @@ def model_facts(model: ModelInfo) -> str:
 def foretold(record: ValidationRecord) -> str:
     """What had been predicted for the settings of ``measured_verdict``."""
     best = [best_measured(rows) for rows in by_sampling(record.settings).values()]
-    return f"Predicted before decoding: {listing(times(row.speedup.L2) for row in best)}."
+    return f"Predicted: {listing(times(row.speedup.L2) for row in best)}."
 
 
 def _interval(one: Prediction) -> str:

@@ -32,7 +32,7 @@ def show() -> None:
     _cards(entry, predicted, measured)
     st.subheader("Speedup by number of draft tokens", anchor=False)
     st.caption(
-        "Lines are predictions at three fidelities, made before decoding; points are decoded for"
+        "Lines are predictions at three fidelities, made from the profile alone; points are decoded for"
         " real with 90\u00a0% intervals. Above 1× speculation gains."
     )
     labels = list(dict.fromkeys([*measured, *predicted]))

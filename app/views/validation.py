@@ -45,9 +45,11 @@ def _conditions(record: ValidationRecord) -> str:
         if record.same_prompts_as_profile
         else "on prompts that were not profiled"
     )
+    between = record.summary_profiled is not None
+    stages = "stages timed between the decodes" if between else "its stage times"
     return (
-        f"Predicted before decoding, then decoded {same}, {record.repeats} interleaved repeats."
-        " τ is tokens per round, S the speedup."
+        f"Decoded {same}, {record.repeats} interleaved repeats. Predicted from the acceptance of the"
+        f" profile and {stages}. τ is tokens per round, S the speedup."
     )
 
 
