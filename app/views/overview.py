@@ -32,8 +32,8 @@ def show() -> None:
     _cards(entry, predicted, measured)
     st.subheader("Speedup by number of draft tokens", anchor=False)
     st.caption(
-        "Lines are predictions at three fidelities, made from the profile alone; points are decoded for"
-        " real with 90\u00a0% intervals. Above 1× speculation gains."
+        "Lines are predictions at three fidelities, made from the profile alone; points are decoded"
+        " for real with 90\u00a0% intervals. Above 1× speculation gains."
     )
     labels = list(dict.fromkeys([*measured, *predicted]))
     for column, label in zip(st.columns(len(labels)), labels, strict=True):

@@ -48,8 +48,8 @@ def _conditions(record: ValidationRecord) -> str:
     between = record.summary_profiled is not None
     stages = "stages timed between the decodes" if between else "its stage times"
     return (
-        f"Decoded {same}, {record.repeats} interleaved repeats. Predicted from the acceptance of the"
-        f" profile and {stages}. τ is tokens per round, S the speedup."
+        f"Decoded {same}, {record.repeats} interleaved repeats. Predicted from the acceptance of"
+        f" the profile and {stages}. τ is tokens per round, S the speedup."
     )
 
 
