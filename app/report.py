@@ -50,8 +50,8 @@ def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -
         _section(
             "Speedup by number of draft tokens",
             "Lines are predictions at three fidelities, from the profile's acceptance and stages"
-            " timed between the decodes; points were decoded for real, with 90 % intervals. Above 1×"
-            " speculation gains.",
+            " timed between the decodes; points were decoded for real, with 90 % intervals."
+            " Above 1× speculation gains.",
             {
                 _name(rows): figures.speedup_by_draft_tokens(
                     figures.points_from_settings(rows), rows
