@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
-Provenance = Literal["target", "draft", "recovered", "bonus"]
+Provenance = str
 """Which part of the stack produced a token.
 
-``target``: an autoregressive step; ``draft``: a kept draft; ``recovered``:
-drawn by the target after a rejection; ``bonus``: drawn by the target after
-every draft was kept.
+``target``: an autoregressive step; ``recovered``: the target's own token after
+a rejection; ``bonus``: the target's own token when nothing was left to reject;
+anything else: the level of the drafter whose token was kept, ``draft``,
+``ngram``, ``lookup``, ``medusa`` and so on.
 """
 
 
@@ -22,11 +22,13 @@ class Round:
     start : int
         Tokens generated before the round. [tokens]
     num_draft_tokens, num_accepted : int
-        Drafted and kept. [tokens]
+        Drafted (all branches of a tree) and kept. [tokens]
     tokens : tuple of int
         Emitted: the kept drafts and one token of the target's.
     rejected : tuple of int
         Drafts that were not kept.
+    provenance : tuple of str
+        One entry per emitted token.
     """
 
     start: int
@@ -34,15 +36,7 @@ class Round:
     num_accepted: int
     tokens: tuple[int, ...]
     rejected: tuple[int, ...] = ()
-
-    @property
-    def provenance(self) -> tuple[Provenance, ...]:
-        """One entry per emitted token."""
-        if self.num_draft_tokens == 0:
-            return ("target",)
-        last: Provenance = "bonus" if self.num_accepted == self.num_draft_tokens else "recovered"
-        kept: list[Provenance] = ["draft"] * self.num_accepted
-        return (*kept, last)[: len(self.tokens)]
+    provenance: tuple[Provenance, ...] = ("target",)
 
 
 @dataclass

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from transformers import PreTrainedModel
 
 from engine.cache import KVCache
-from engine.masks import causal_mask
+from engine.masks import Layout, causal_mask
 
 _STATIC_ROPE = {"default", "linear", "llama3"}
 
@@ -84,24 +84,29 @@ class LeanLlama:
         dtype = self.embedding.dtype
         return cos[0, :, None].to(dtype), sin[0, :, None].to(dtype)
 
-    def forward(self, tokens: torch.Tensor, cache: KVCache, num_logits: int) -> torch.Tensor:
-        """Append tokens to the cache.
+    def hidden(
+        self, tokens: torch.Tensor, cache: KVCache, layout: Layout | None = None
+    ) -> torch.Tensor:
+        """Append tokens to the cache; hidden states in front of the final norm.
 
         Parameters
         ----------
         tokens : torch.Tensor [num_tokens], int64
         cache : KVCache
-        num_logits : int
-            Rows wanted, from the end; 0 skips the output head.
+        layout : Layout, optional
+            Positions and mask; by default each token sees all before it.
 
         Returns
         -------
-        torch.Tensor [num_logits, vocab]
+        torch.Tensor [num_tokens, width]
         """
         n, past = tokens.shape[0], cache.length
         q_width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        cos, sin = self.cos[past : past + n], self.sin[past : past + n]
-        mask = causal_mask(n, past, self.cos.dtype, self.cos.device) if n > 1 else None
+        if layout is None:
+            cos, sin = self.cos[past : past + n], self.sin[past : past + n]
+            mask = causal_mask(n, past, self.cos.dtype, self.cos.device) if n > 1 else None
+        else:
+            cos, sin, mask = self.cos[layout.positions], self.sin[layout.positions], layout.mask
         half = self.head_dim // 2
         x = F.embedding(tokens, self.embedding)  # [n, width]
         for index, layer in enumerate(self.layers):
@@ -118,10 +123,22 @@ class LeanLlama:
             gate, up = F.linear(h, layer.gate_up, layer.gate_up_bias).chunk(2, dim=-1)
             x = x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
         cache.advance(n)
-        if num_logits == 0:
-            return x[:0]
-        x = F.rms_norm(x[-num_logits:], (self.width,), self.norm, self.eps)
-        return F.linear(x, self.head)
+        return x
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        cache: KVCache,
+        num_logits: int,
+        layout: Layout | None = None,
+        want_features: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Append tokens to the cache; see ``engine.model.Forward``."""
+        x = self.hidden(tokens, cache, layout)
+        first = x.shape[0] - num_logits
+        x = F.rms_norm(x if want_features else x[first:], (self.width,), self.norm, self.eps)
+        last = x[first:] if want_features else x
+        return F.linear(last, self.head), x if want_features else None
 
     def _attend(
         self, q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None

@@ -17,6 +17,7 @@ from transformers import (
 from engine import lean
 from engine.cache import KVCache
 from engine.errors import InputError
+from engine.masks import Layout
 from engine.transformers_model import TransformersForward
 
 ZOO = Path(__file__).parent / "zoo"
@@ -38,8 +39,32 @@ class Forward(Protocol):
 
     context: int
 
-    def forward(self, tokens: torch.Tensor, cache: KVCache, num_logits: int) -> torch.Tensor:
-        """Append tokens [num_tokens] to cache; the last num_logits rows of logits."""
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        cache: KVCache,
+        num_logits: int,
+        layout: Layout | None = None,
+        want_features: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Append tokens [num_tokens] to cache.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor [num_tokens], int64
+        cache : KVCache
+        num_logits : int
+            Rows of logits wanted, from the end.
+        layout : Layout, optional
+            Positions and mask; by default each token sees all before it.
+        want_features : bool
+
+        Returns
+        -------
+        logits : torch.Tensor [num_logits, vocab]
+        features : torch.Tensor [num_tokens, width] or None
+            Last hidden states, behind the final norm.
+        """
         ...
 
 
@@ -94,8 +119,10 @@ class Model:
         """Bytes of all weights. [bytes]"""
         return sum(p.numel() * p.element_size() for p in self.hf.parameters())
 
-    def new_cache(self, capacity: int) -> KVCache:
-        """Empty cache of this model's shape.
+    def new_cache(self, capacity: int, spare: int = 0) -> KVCache:
+        """Empty cache of this model's shape for texts of capacity tokens.
+
+        ``spare`` tokens more may be held at a time: branches of a tree beside its path.
 
         Raises
         ------
@@ -114,15 +141,34 @@ class Model:
             config.num_hidden_layers,
             kv_heads,
             head_dim,
-            capacity,
+            capacity + spare,
             dtype=self.dtype,
             device=self.device,
         )
 
-    def forward(self, tokens: torch.Tensor, cache: KVCache, num_logits: int) -> torch.Tensor:
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        cache: KVCache,
+        num_logits: int,
+        layout: Layout | None = None,
+    ) -> torch.Tensor:
         """Append tokens [num_tokens] to cache; the last num_logits rows, [num_logits, vocab]."""
         cache.require(tokens.shape[0])
-        return self.run.forward(tokens, cache, num_logits)
+        return self.run.forward(tokens, cache, num_logits, layout)[0]
+
+    def forward_with_features(
+        self,
+        tokens: torch.Tensor,
+        cache: KVCache,
+        num_logits: int,
+        layout: Layout | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As ``forward``, and the last hidden states of all tokens [num_tokens, width]."""
+        cache.require(tokens.shape[0])
+        logits, features = self.run.forward(tokens, cache, num_logits, layout, want_features=True)
+        assert features is not None
+        return logits, features
 
 
 def wrap(

@@ -90,6 +90,21 @@ def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     return scaled.softmax(dim=-1)
 
 
+def keep_top_k(probs: torch.Tensor, top_k: int | None) -> torch.Tensor:
+    """The top_k likeliest tokens of each row, renormalised (ties with the last stay).
+
+    Examples
+    --------
+    >>> keep_top_k(torch.tensor([[0.5, 0.3, 0.2]]), 1).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
+    if top_k is None or top_k >= probs.shape[-1]:
+        return probs
+    least = probs.topk(top_k, dim=-1).values[..., -1:]
+    kept = probs.masked_fill(probs < least, 0.0)
+    return kept / kept.sum(-1, keepdim=True)
+
+
 def draw(probs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
     """Tokens drawn by inverting the cumulative distribution.
 

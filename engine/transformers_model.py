@@ -5,7 +5,7 @@ from transformers import PreTrainedModel
 
 from engine.cache import KVCache, as_transformers_cache
 from engine.errors import InputError
-from engine.masks import causal_mask
+from engine.masks import Layout, causal_mask
 
 
 class TransformersForward:
@@ -34,23 +34,36 @@ class TransformersForward:
         self.model = model
         self.context = config.max_position_embeddings
 
-    def forward(self, tokens: torch.Tensor, cache: KVCache, num_logits: int) -> torch.Tensor:
-        """Append tokens [num_tokens] to the cache; last num_logits rows, [num_logits, vocab].
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        cache: KVCache,
+        num_logits: int,
+        layout: Layout | None = None,
+        want_features: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Append tokens to the cache; see ``engine.model.Forward``.
 
         Masks and positions are passed explicitly, so that the model neither
         builds its own nor mistakes repeated positions for packed sequences.
         """
         n, past = tokens.shape[0], cache.length
-        mask = causal_mask(n, past, self.model.dtype, tokens.device)[None, None]
-        positions = torch.arange(past, past + n, device=tokens.device)[None]
+        if layout is None:
+            mask = causal_mask(n, past, self.model.dtype, tokens.device)
+            positions = torch.arange(past, past + n, device=tokens.device)
+        else:
+            mask, positions = layout.mask, layout.positions
         output = self.model(
             input_ids=tokens[None],
-            attention_mask=mask,
-            position_ids=positions,
+            attention_mask=mask[None, None],
+            position_ids=positions[None],
             past_key_values=as_transformers_cache(cache),
             use_cache=True,
+            output_hidden_states=want_features,
             logits_to_keep=max(1, num_logits),
         )
         cache.advance(n)
         logits: torch.Tensor = output.logits[0]
-        return logits[logits.shape[0] - num_logits :]
+        # the last entry stands behind the final norm (Llama, GPT-2; pinned by a test)
+        features = output.hidden_states[-1][0] if want_features else None
+        return logits[logits.shape[0] - num_logits :], features

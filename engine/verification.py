@@ -1,47 +1,56 @@
-"""Acceptance rules for a chain of drafted tokens.
+"""Acceptance rules for drafted tokens.
 
 Terms: *accepted* tokens are drafts that are kept, the *recovered* token is
 drawn from the residual after a rejection, the *bonus* token from the target
-when every draft was kept. A round emits the accepted tokens and one of the
-other two.
+when nothing was left to reject. A round emits the accepted tokens and one of
+the other two.
 
 p is the target's distribution and q the draft's, as in Leviathan, Kalman,
 Matias, "Fast Inference from Transformers via Speculative Decoding", ICML 2023,
-arXiv:2211.17192, algorithm 1.
+arXiv:2211.17192. Nothing here reads from the device but where a Verdict is
+made, once.
 """
+
+from dataclasses import dataclass
 
 import torch
 
-from engine.sampling import draw
+from engine.drafters.base import Draft
+from engine.randomness import Randomness
+
+Kept = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""num_accepted [1], the target's next token [1], 1 where its law was finite else 0 [1]; int64."""
 
 
-def verify_greedy(draft_tokens: torch.Tensor, target_logits: torch.Tensor) -> torch.Tensor:
-    """Longest prefix of drafts that are the target's own choices.
+@dataclass(frozen=True)
+class Verdict:
+    """What the target made of a draft.
 
-    Parameters
+    Attributes
     ----------
-    draft_tokens : torch.Tensor [num_draft_tokens], int64
-    target_logits : torch.Tensor [num_draft_tokens + 1, vocab]
-
-    Returns
-    -------
-    torch.Tensor [3], int64
-        num_accepted, the next token, and 1 if every logit row had a finite
-        maximum, else 0. Nothing is read back to the host here.
+    path : list of int
+        Accepted tokens of the tree, from the first level down.
+    drafted : list of int
+        All drafted token ids, read back to the host.
+    token : int
+        The target's own token behind the path.
+    pending : torch.Tensor [1], int64
+        The same, on the device.
+    finite : bool
+        False when the logits it was chosen from were not finite.
     """
-    best, choice = target_logits.max(dim=-1)
-    kept = (choice[:-1] == draft_tokens).cumprod(0).sum().reshape(1)
-    return torch.cat([kept, choice.gather(0, kept), best.isfinite().all().reshape(1)])
+
+    path: list[int]
+    drafted: list[int]
+    token: int
+    pending: torch.Tensor
+    finite: bool
 
 
 def verify_sampled(
-    draft_tokens: torch.Tensor,
-    draft_probs: torch.Tensor,
-    target_probs: torch.Tensor,
-    accept_uniforms: torch.Tensor,
-    next_uniform: torch.Tensor,
-) -> torch.Tensor:
-    """Speculative sampling: emitted tokens follow the target's law exactly.
+    tokens: torch.Tensor, laws: torch.Tensor, target: torch.Tensor, randomness: Randomness
+) -> Kept:
+    """Speculative sampling of a chain: emitted tokens follow the target's law exactly.
 
     Draft token x at position i is kept with probability min(1, p_i(x)/q_i(x)).
     After the first rejection the next token is drawn from
@@ -49,26 +58,179 @@ def verify_sampled(
 
     Parameters
     ----------
-    draft_tokens : torch.Tensor [num_draft_tokens], int64
-    draft_probs : torch.Tensor [num_draft_tokens, vocab]
+    tokens : torch.Tensor [num_draft_tokens], int64
+    laws : torch.Tensor [num_draft_tokens, vocab]
         The very vectors the tokens were drawn from.
-    target_probs : torch.Tensor [num_draft_tokens + 1, vocab]
-    accept_uniforms : torch.Tensor [num_draft_tokens], float64, in [0, 1)
-    next_uniform : torch.Tensor [1], float64, in [0, 1)
+    target : torch.Tensor [num_draft_tokens + 1, vocab]
+        Probabilities.
+    randomness : Randomness
 
     Returns
     -------
-    torch.Tensor [3], int64
-        num_accepted, the next token, and 1 if the law it was drawn from was
-        finite, else 0.
+    Kept
+
+    Notes
+    -----
+    arXiv:2211.17192, algorithm 1.
     """
-    p_x = target_probs[:-1].gather(1, draft_tokens[:, None])[:, 0]
-    q_x = draft_probs.gather(1, draft_tokens[:, None])[:, 0]
-    kept = (accept_uniforms * q_x < p_x).cumprod(0).sum().reshape(1)
+    p_x = target[:-1].gather(1, tokens[:, None])[:, 0]
+    q_x = laws.gather(1, tokens[:, None])[:, 0]
+    kept = randomness.accept(p_x / q_x).cumprod(0).sum().reshape(1)
+    return _finish(kept, target, laws, randomness)
+
+
+def verify_block(
+    tokens: torch.Tensor, laws: torch.Tensor, target: torch.Tensor, randomness: Randomness
+) -> Kept:
+    """Block verification of a chain: lossless, and keeps at least as many tokens on average.
+
+    Parameters and result as ``verify_sampled``.
+
+    Notes
+    -----
+    Sun et al., "Block Verification Accelerates Speculative Decoding",
+    arXiv:2403.10444, algorithm 2. With w_0 = 1 and
+    w_i = min(1, w_{i-1} p(x_i)/q(x_i)), the prefix of i tokens passes with
+    probability h_i = A_i / (A_i + 1 - w_i), A_i = sum_x max(0, w_i p - q), and
+    h = w behind the last token; the longest prefix that passes is kept, and
+    the next token drawn from norm(max(0, w_i p - q)).
+    """
+    gamma = tokens.shape[0]
+    ratios = (target[:-1].gather(1, tokens[:, None]) / laws.gather(1, tokens[:, None]))[:, 0]
+    weights = [torch.ones_like(ratios[:1])]
+    for i in range(gamma):
+        weights.append((weights[-1] * ratios[i : i + 1]).clamp(max=1))
+    weight = torch.cat(weights)  # [gamma + 1], of prefixes of 0..gamma tokens
+    excess = (weight[:-1, None] * target[:-1] - laws).clamp(min=0).sum(-1)
+    room = excess + 1 - weight[:-1]
+    # no excess and full weight: p equals q there, and the next token passes for certain
+    chance = torch.where(room > 0, excess / room, torch.ones_like(room))
+    passes = randomness.accept(torch.cat([chance[1:], weight[-1:]]))
+    order = torch.arange(1, gamma + 1, device=tokens.device)
+    kept = (passes * order).max().reshape(1)
+    return _finish(kept, target * weight[:, None], laws, randomness, unscaled=target)
+
+
+def recursive_rejection(draft: Draft, target: torch.Tensor, randomness: Randomness) -> Verdict:
+    """A tree of siblings drawn without replacement, judged in turn: lossless.
+
+    At a position with law p and children x_1, x_2, ... drawn from q: with r = p,
+    child x_j is kept with probability min(1, r(x_j)/q_j(x_j)), q_j being q
+    without the earlier siblings, renormalised; after a rejection
+    r = norm(max(0, r - q_j)). Where no child is kept, the next token is drawn
+    from r.
+
+    Parameters
+    ----------
+    draft : Draft
+        With laws; children of one position share a law.
+    target : torch.Tensor [num_tokens + 1, vocab]
+        Probabilities; row 0 is the pending token's.
+    randomness : Randomness
+
+    Returns
+    -------
+    Verdict
+
+    Notes
+    -----
+    Jeon et al., arXiv:2402.14160 (recursive rejection sampling); Chen et al.,
+    "Sequoia", arXiv:2402.12374. All positions are judged at once, the walk
+    down stays on the device.
+    """
+    tree, tokens, laws = draft.tree, draft.tokens, draft.laws
+    assert laws is not None
+    device = tokens.device
+    law_of = draft.law_of or tuple(range(len(tree)))
+    residual = target.clone()
+    onward = torch.arange(len(tree) + 1, device=device)  # position -> kept child's, or itself
+    parents = sorted(tree.children, key=lambda node: -len(tree.children[node]))
+    left = laws[[law_of[tree.children[node][0]] for node in parents]].clone()
+    r = target[[node + 1 for node in parents]]
+    undecided = torch.ones(len(parents), dtype=torch.bool, device=device)
+    for rank in range(len(tree.children[parents[0]])):
+        count = sum(len(tree.children[node]) > rank for node in parents)  # a prefix: sorted
+        nodes = torch.tensor([tree.children[n][rank] for n in parents[:count]], device=device)
+        x = tokens[nodes][:, None]
+        mass = left[:count].sum(-1, keepdim=True)
+        q = torch.where(mass > 0, left[:count] / mass, torch.zeros_like(mass))
+        q_x = q.gather(1, x)[:, 0]
+        chance = torch.where(q_x > 0, r[:count].gather(1, x)[:, 0] / q_x, torch.zeros_like(q_x))
+        kept = randomness.accept(chance) & undecided[:count]
+        positions = torch.tensor([n + 1 for n in parents[:count]], device=device)
+        onward[positions] = torch.where(kept, nodes + 1, onward[positions])
+        undecided[:count] &= ~kept
+        rest = (r[:count] - q).clamp(min=0)
+        total = rest.sum(-1, keepdim=True)
+        # r == q up to rounding: a rejection then has probability 0 up to rounding
+        r = torch.cat([torch.where(total > 0, rest / total, r[:count]), r[count:]])
+        left[:count] = left[:count].scatter(1, x, 0.0)
+    residual[[node + 1 for node in parents]] = r
+    at = torch.zeros(1, dtype=torch.int64, device=device)
+    walked = []
+    for _ in range(tree.depth):
+        at = onward[at]
+        walked.append(at)
+    pending = randomness.draw(residual[at])
+    finite = residual[at].isfinite().all().reshape(1)
+    token, fine, *rest_read = torch.cat([pending, finite, *walked, tokens]).tolist()
+    visited, drafted = rest_read[: tree.depth], rest_read[tree.depth :]
+    path = list(dict.fromkeys(position - 1 for position in visited if position > 0))
+    return Verdict(path, drafted, token, pending, bool(fine))
+
+
+def typical_acceptance(
+    draft: Draft,
+    target: torch.Tensor,
+    randomness: Randomness,
+    epsilon: float,
+    delta: float,
+    judged_by: torch.Tensor | None = None,
+) -> Verdict:
+    """Medusa's typical acceptance: NOT lossless.
+
+    ``judged_by`` [num_tokens + 1, vocab] replaces ``target`` in the test, where the next
+    token is chosen greedily but plausibility is of the unwarped law.
+
+    A token x is kept where p(x) > min(epsilon, delta * exp(-H(p))), and the
+    longest path of kept tokens wins; the next token is drawn from p behind it.
+
+    Notes
+    -----
+    Cai et al., "Medusa", arXiv:2401.10774, section 2.3.1.
+    """
+    tree, tokens = draft.tree, draft.tokens
+    positions = torch.tensor([parent + 1 for parent in tree.parents], device=tokens.device)
+    p = target if judged_by is None else judged_by
+    p_x = p[positions].gather(1, tokens[:, None])[:, 0]
+    entropy = torch.special.entr(p).sum(-1)[positions]
+    passes = p_x > torch.clamp(delta * torch.exp(-entropy), max=epsilon)
+    flags, drafted = torch.stack([passes.long(), tokens]).tolist()
+    path: list[int] = []
+    for node in range(len(tree)):
+        candidate = tree.path(node)
+        if len(candidate) > len(path) and all(flags[n] for n in candidate):
+            path = candidate
+    end = path[-1] + 1 if path else 0
+    law = target[end : end + 1]
+    pending = randomness.draw(law)
+    return Verdict(path, drafted, int(pending), pending, bool(law.isfinite().all()))
+
+
+def _finish(
+    kept: torch.Tensor,
+    target: torch.Tensor,
+    laws: torch.Tensor,
+    randomness: Randomness,
+    unscaled: torch.Tensor | None = None,
+) -> Kept:
+    """Draw the next token from norm(max(0, p - q)) behind the kept ones."""
     # a row of zeros behind the last draft makes the residual p itself there
-    q_rows = torch.cat([draft_probs, torch.zeros_like(target_probs[:1])])
-    p = target_probs.index_select(0, kept)
+    q_rows = torch.cat([laws, torch.zeros_like(laws[:1])])
+    p = target.index_select(0, kept)
     residual = (p - q_rows.index_select(0, kept)).clamp_(min=0)
     # p == q up to rounding: a rejection then has probability 0 up to rounding
-    residual = torch.where(residual.sum(-1, keepdim=True) > 0, residual, p)
-    return torch.cat([kept, draw(residual, next_uniform), residual.isfinite().all().reshape(1)])
+    plain = p if unscaled is None else unscaled.index_select(0, kept)
+    residual = torch.where(residual.sum(-1, keepdim=True) > 0, residual, plain)
+    finite = residual.isfinite().all().reshape(1)
+    return kept, randomness.draw(residual), finite.long()

@@ -21,6 +21,7 @@ from engine.errors import InputError
 from engine.events import Round
 from engine.model import Model
 from engine.sampling import Sampling
+from engine.trees import Tree
 
 DRAFT_LENGTHS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 
@@ -119,7 +120,7 @@ def time_block(
         target,
         LanguageModelDrafter(draft),
         request,
-        lambda produced: next(remaining),
+        lambda produced: Tree.chain(next(remaining)),
         clock=clock,
         on_round=another,
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from engine.decode import Request, autoregressive_round
+from engine.decode import Request, autoregressive_round, rule_of
 from engine.model import Model
 from engine.sampling import distribution
 
@@ -34,7 +34,7 @@ def trace_prompt(target: Model, draft: Model, request: Request, prompt_index: in
         Columns of ``measurements.TRACE_SCHEMA``, one row per generated token.
         Rank, entropy and top tokens are of the draft's unwarped distribution.
     """
-    rng = np.random.default_rng(request.seed)
+    rule = rule_of(target, request)
     target_cache, draft_cache = (
         target.new_cache(request.capacity),
         draft.new_cache(request.capacity),
@@ -50,9 +50,8 @@ def trace_prompt(target: Model, draft: Model, request: Request, prompt_index: in
     while len(chosen) < request.max_new_tokens:
         drafted.append(draft.forward(pending, draft_cache, 1))
         done, pending = autoregressive_round(
-            target, target_cache, pending, request.sampling, rng, len(chosen), None,
-            keep_logits=verified.append,
-        )  # fmt: skip
+            target, target_cache, pending, rule, len(chosen), None, keep_logits=verified.append
+        )
         chosen.append(done.tokens[0])
         if done.tokens[0] == request.stop_token:
             break

@@ -17,6 +17,7 @@ from engine.errors import InputError
 from engine.events import Round
 from engine.model import Model, wrap
 from engine.sampling import Sampling
+from engine.trees import Tree
 from tests.tiny_models import tiny_llama, tiny_pair
 
 PROMPT = [3, 17, 42, 5, 9]
@@ -52,7 +53,9 @@ def test_draft_lengths_may_change_every_round_without_changing_the_text(pair) ->
     target, draft = pair
     request = Request(PROMPT, 60)
     lengths = iter(np.random.default_rng(0).integers(0, 6, size=100).tolist())
-    got = decode_schedule(target, LanguageModelDrafter(draft), request, lambda done: next(lengths))
+    got = decode_schedule(
+        target, LanguageModelDrafter(draft), request, lambda done: Tree.chain(next(lengths))
+    )
     assert got.tokens == decode_autoregressive(target, request).tokens
     assert {r.num_draft_tokens for r in got.rounds} >= {0, 1, 2, 3, 4, 5}
 

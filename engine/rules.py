@@ -1,0 +1,370 @@
+"""How drafted tokens are chosen, and how the target judges them.
+
+A rule does both, because the two must fit: a token drawn from the draft's
+distribution is judged by rejection sampling, a token that is merely a guess by
+whether the target chooses it too. Every rule but ``Typical`` is lossless: the
+text has the law of autoregressive sampling (tests/engine/test_laws.py plays
+out all outcomes). Drafters only supply logits and need not know the rule.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal, Protocol
+
+import torch
+
+from engine.drafters.base import Draft
+from engine.errors import InputError
+from engine.randomness import Noise, Randomness, Uniforms
+from engine.sampling import Sampling, distribution, keep_top_k
+from engine.verification import (
+    Verdict,
+    recursive_rejection,
+    typical_acceptance,
+    verify_block,
+    verify_sampled,
+)
+
+RuleName = Literal["rejection", "block", "match", "coupled", "typical"]
+RULES: tuple[RuleName, ...] = ("rejection", "block", "match", "coupled", "typical")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Children chosen for some tree positions.
+
+    Attributes
+    ----------
+    tokens : torch.Tensor [positions, width], int64
+        Siblings in the order they were chosen.
+    laws : torch.Tensor [positions, vocab] or None
+        What they were drawn from, without replacement; None for guesses.
+    """
+
+    tokens: torch.Tensor
+    laws: torch.Tensor | None
+
+
+class Rule(Protocol):
+    """Chooses drafted tokens and judges them."""
+
+    name: str
+    lossless: bool
+    guesses: bool  # children are a function of the logits (and known noise): any tree is lossless
+    sampling: Sampling
+
+    def begin(self, start: int) -> None:
+        """A round begins behind this many generated tokens."""
+        ...
+
+    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+        """width children for tree positions [n] at this depth (0: pending), logits [n, vocab]."""
+        ...
+
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+        """How likely each chosen child [n, width] is to be kept, by the draft's own lights.
+
+        Where tokens are drawn, it depends on the law alone, never on the tokens.
+        """
+        ...
+
+    def next_token(self, logits: torch.Tensor) -> torch.Tensor:
+        """The target's token [1] without a draft, logits [1, vocab]."""
+        ...
+
+    def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
+        """Judge a draft by the target's logits [1 + tokens, vocab], row 0 the pending token's."""
+        ...
+
+    def lower(self) -> "Rule":
+        """The rule by which a draft judges what was drafted for it."""
+        ...
+
+
+def make_rule(
+    name: RuleName,
+    sampling: Sampling,
+    seed: int,
+    vocab_size: int,
+    device: torch.device,
+    *,
+    candidates: int | None = None,
+) -> Rule:
+    """The rule of one request.
+
+    Parameters
+    ----------
+    name : str
+        ``rejection``: speculative sampling, and recursive rejection over
+        siblings drawn without replacement. ``block``: block verification of
+        chains. ``match``: likeliest tokens as guesses, kept where the target
+        samples them. ``coupled``: shared noise. ``typical``: Medusa's lossy rule.
+        At temperature 0 all but ``typical`` compare with the target's choice.
+    sampling : Sampling
+    seed : int
+    vocab_size : int
+        [tokens]
+    device : torch.device
+    candidates : int, optional
+        Draft only from the draft's so many likeliest tokens.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or candidates is below 1.
+    """
+    if name not in RULES:
+        raise InputError(f"rule must be one of {', '.join(RULES)}, not '{name}'")
+    if candidates is not None and candidates < 1:
+        raise InputError(f"candidate tokens must be at least 1, not {candidates}")
+    randomness = Uniforms(seed, device)
+    if name == "typical":
+        return Typical(sampling, randomness)
+    if sampling.greedy:
+        return Greedy(sampling)
+    if name == "match":
+        return Match(sampling, randomness)
+    if name == "coupled":
+        return Coupled(sampling, Noise(seed, vocab_size, device), candidates)
+    return Rejection(sampling, randomness, block=name == "block", candidates=candidates)
+
+
+class _Guessing:
+    """Shared by the rules whose drafts are guesses: keep what the target chooses too."""
+
+    lossless = True
+    guesses = True
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self.start = 0
+
+    def begin(self, start: int) -> None:
+        """A round begins behind this many generated tokens."""
+        self.start = start
+
+    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+        """The likeliest tokens."""
+        return Choice(_likeliest(logits, width), None)
+
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+        """The draft's probability of each token [n, width]."""
+        return logits.float().softmax(-1).gather(1, choice.tokens)
+
+    def next_token(self, logits: torch.Tensor) -> torch.Tensor:
+        """The target's choice [1]."""
+        return self._choices(logits, (0,))
+
+    def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
+        """Walk down the tree along the target's choices."""
+        choices = self._choices(logits, (0, *draft.tree.depths))
+        finite = logits.amax(dim=-1).isfinite()
+        chosen, seen, drafted = _read(choices, finite, draft.tokens)
+        path: list[int] = []
+        position = 0
+        while True:
+            wanted = chosen[position]
+            below = draft.tree.children.get(position - 1, ())
+            child = next((c for c in below if drafted[c] == wanted), None)
+            if child is None:
+                break
+            path.append(child)
+            position = child + 1
+        visited = [0, *(node + 1 for node in path)]
+        return Verdict(
+            path, drafted, wanted, choices[position : position + 1], all(seen[p] for p in visited)
+        )
+
+    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class Greedy(_Guessing):
+    """Temperature 0: the target's choice is its likeliest token."""
+
+    name = "greedy"
+
+    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+        return logits.argmax(dim=-1)
+
+    def lower(self) -> "Greedy":
+        """The same."""
+        return self
+
+
+class Match(_Guessing):
+    """Sample-and-match: the target samples at every position, guesses that agree are kept.
+
+    Whatever the guesses, what is emitted was sampled from the target. A guess
+    x is kept with probability p(x), siblings with the sum of theirs.
+    """
+
+    name = "match"
+
+    def __init__(self, sampling: Sampling, randomness: Randomness) -> None:
+        super().__init__(sampling)
+        self.randomness = randomness
+
+    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+        return self.randomness.draw(distribution(logits, self.sampling))
+
+    def lower(self) -> Greedy:
+        """Guesses are the draft's likeliest tokens: greedy decoding."""
+        return Greedy(Sampling())
+
+
+class Coupled(_Guessing):
+    """Target and draft take argmax(log prob + the same Gumbel noise per position).
+
+    The text equals autoregressive sampling with the same seed and rule, token
+    for token, whatever the draft. Knowing the noise, the draft's children are
+    the tokens with the largest log prob + noise.
+    """
+
+    name = "coupled"
+
+    def __init__(self, sampling: Sampling, noise: Noise, candidates: int | None = None) -> None:
+        super().__init__(sampling)
+        self.noise, self.candidates = noise, candidates
+
+    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+        """The tokens that win under the noise of the position they are drafted for."""
+        laws = keep_top_k(distribution(logits, self.sampling), self.candidates)
+        return Choice(_likeliest(self._perturbed(laws, (depth,)), width), None)
+
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+        """Softmax of log prob + noise: a rough guide to which token wins at the target."""
+        scores = self._perturbed(distribution(logits, self.sampling), (depth,))
+        return scores.softmax(-1).gather(1, choice.tokens).float()
+
+    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+        return self._perturbed(distribution(logits, self.sampling), depths).argmax(dim=-1)
+
+    def _perturbed(self, laws: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+        noise = torch.stack([self.noise.at(self.start + depth) for depth in depths])
+        return laws.double().log() + noise
+
+    def lower(self) -> "Coupled":
+        """The same noise, one level down."""
+        return self
+
+
+class Rejection:
+    """Speculative sampling: accept with min(1, p/q), else draw from what p has more than q.
+
+    Siblings are drawn without replacement and judged in turn (recursive
+    rejection). With ``block`` a chain is judged as a whole (block
+    verification), which keeps at least as many tokens on average.
+    """
+
+    lossless = True
+    guesses = False
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        randomness: Randomness,
+        *,
+        block: bool = False,
+        candidates: int | None = None,
+    ) -> None:
+        self.sampling, self.randomness = sampling, randomness
+        self.block, self.candidates = block, candidates
+        self.name = "block" if block else "rejection"
+
+    def begin(self, start: int) -> None:
+        """Nothing to note: no decision depends on the position."""
+
+    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+        """Draw width tokens without replacement from each row's law."""
+        laws = keep_top_k(distribution(logits, self.sampling), self.candidates)
+        left, drawn = laws, []
+        for rank in range(width):
+            if rank > 0:
+                left = left.scatter(1, drawn[-1][:, None], 0.0)
+            drawn.append(self.randomness.draw(left))
+        return Choice(torch.stack(drawn, dim=1), laws)
+
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+        """Expected law of a drawn token, sum of squares, times the mass earlier siblings leave."""
+        assert choice.laws is not None
+        expected = choice.laws.float().square().sum(-1, keepdim=True)
+        ranks = torch.arange(choice.tokens.shape[1], device=logits.device)
+        return expected * (1 - expected) ** ranks
+
+    def next_token(self, logits: torch.Tensor) -> torch.Tensor:
+        """A draw [1] from the target."""
+        return self.randomness.draw(distribution(logits, self.sampling))
+
+    def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
+        """Judge a chain or a tree; a guess (no laws) counts as drawn from a point mass."""
+        p = distribution(logits, self.sampling)
+        if draft.laws is None:
+            return Match(self.sampling, self.randomness).verify(draft, logits)
+        if not draft.tree.is_chain:
+            if self.block:
+                raise InputError("block verification judges chains, not trees")
+            return recursive_rejection(draft, p, self.randomness)
+        judge = verify_block if self.block else verify_sampled
+        kept, pending, finite = judge(draft.tokens, draft.token_laws(), p, self.randomness)
+        num_kept, token, fine, *drafted = torch.cat([kept, pending, finite, draft.tokens]).tolist()
+        return Verdict(list(range(num_kept)), drafted, token, pending, bool(fine))
+
+    def lower(self) -> "Rejection":
+        """A draft's own tokens are drawn from its law, filter included."""
+        return Rejection(self.sampling, self.randomness, candidates=self.candidates)
+
+
+class Typical:
+    """Medusa's typical acceptance: keeps what the target finds plausible. NOT lossless."""
+
+    name = "typical"
+    lossless = False
+    guesses = True
+
+    def __init__(
+        self, sampling: Sampling, randomness: Randomness, epsilon: float = 0.09, delta: float = 0.3
+    ) -> None:
+        self.sampling, self.randomness = sampling, randomness
+        self.epsilon, self.delta = epsilon, delta
+
+    def begin(self, start: int) -> None:
+        """Nothing to note: no decision depends on the position."""
+
+    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+        """The likeliest tokens."""
+        return Choice(_likeliest(logits, width), None)
+
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+        """The draft's probability of each token [n, width]."""
+        return logits.float().softmax(-1).gather(1, choice.tokens)
+
+    def next_token(self, logits: torch.Tensor) -> torch.Tensor:
+        """A draw [1] from the target."""
+        return self.randomness.draw(distribution(logits, self.sampling))
+
+    def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
+        """Keep the longest plausible path."""
+        plain = logits.double().softmax(-1) if self.sampling.greedy else None
+        p = distribution(logits, self.sampling)
+        return typical_acceptance(
+            draft, p, self.randomness, self.epsilon, self.delta, judged_by=plain
+        )
+
+    def lower(self) -> Greedy:
+        """Guesses are the draft's likeliest tokens: greedy decoding."""
+        return Greedy(Sampling())
+
+
+def _likeliest(scores: torch.Tensor, width: int) -> torch.Tensor:
+    """Tokens [n, width] of the largest scores [n, vocab], best first."""
+    if width == 1:
+        return scores.argmax(dim=-1, keepdim=True)
+    return scores.topk(width, dim=-1).indices
+
+
+def _read(*tensors: torch.Tensor) -> list[list[int]]:
+    """Several integer vectors in one transfer to the host."""
+    values = torch.cat([t.long() for t in tensors]).tolist()
+    ends = list(accumulate(t.shape[0] for t in tensors))
+    return [values[end - t.shape[0] : end] for t, end in zip(tensors, ends, strict=True)]
