@@ -78,7 +78,7 @@ def build(
     """
     groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
     for run in runs:
-        groups[run.sampling.label, run.num_draft_tokens].append(run)
+        groups[run.sampling.label, run.method.num_draft_tokens].append(run)
     by_label = {s.label: s for s in samplings}
     settings, pairs, pairs_profiled = [], [], []
     for (label, gamma), prediction in predictions.items():

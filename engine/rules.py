@@ -278,7 +278,8 @@ class Rejection:
     def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
         """Draw width tokens without replacement from each row's law."""
         laws = keep_top_k(distribution(logits, self.sampling), self.candidates)
-        left, drawn = laws, []
+        left = laws
+        drawn: list[torch.Tensor] = []
         for rank in range(width):
             if rank > 0:
                 left = left.scatter(1, drawn[-1][:, None], 0.0)

@@ -121,7 +121,7 @@ class Tree:
         """
         ordered = sorted({tuple(path) for path in paths}, key=lambda path: (len(path), path))
         index: dict[tuple[int, ...], int] = {(): -1}
-        parents = []
+        parents: list[int] = []
         for path in ordered:
             if not path:
                 raise InputError("a tree path needs at least one rank")

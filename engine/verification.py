@@ -104,7 +104,7 @@ def verify_block(
     excess = (weight[:-1, None] * target[:-1] - laws).clamp(min=0).sum(-1)
     room = excess + 1 - weight[:-1]
     # no excess and full weight: p equals q there, and the next token passes for certain
-    chance = torch.where(room > 0, excess / room, torch.ones_like(room))
+    chance = torch.where(room == 0, torch.ones_like(room), excess / room)
     passes = randomness.accept(torch.cat([chance[1:], weight[-1:]]))
     order = torch.arange(1, gamma + 1, device=tokens.device)
     kept = (passes * order).max().reshape(1)

@@ -16,7 +16,7 @@ from engine.events import Generation
 from engine.model import Model, wrap
 from profiler.baselines import TransformersBaseline
 from profiler.lock import device_lock
-from profiler.measure import run_with_clock
+from profiler.methods import chain
 from profiler.progress import Report, Step, silent
 from profiler.ratios import ratio_spread
 
@@ -113,7 +113,9 @@ def _host_share(
     """Share of decoding that is neither a target nor a draft forward."""
     models = wall = 0.0
     for prompt in encoded[:4]:
-        generation, stages = run_with_clock(target, draft, Request(prompt, new_tokens), length)
+        generation, stages = chain(draft, length).decode_with_clock(
+            target, Request(prompt, new_tokens)
+        )
         models += stages["target"] + stages["draft"]
         wall += generation.decode_seconds
     return 1 - models / wall

@@ -5,17 +5,14 @@ drift of a shared machine falls on all of them alike; what is quoted later are
 ratios.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from engine.clock import StageClock
-from engine.decode import Request, decode_autoregressive, decode_chain
-from engine.drafters.language_model import LanguageModelDrafter
 from engine.events import Generation
 from engine.model import Model
 from engine.sampling import Sampling
 from profiler.lock import device_lock
+from profiler.methods import AUTOREGRESSIVE, Method
 from profiler.progress import Report, Step, silent
 from profiler.run import ProfilePlan
 
@@ -28,8 +25,7 @@ class Run:
     ----------
     prompt, repeat : int
     sampling : Sampling
-    num_draft_tokens : int
-        0 is autoregressive decoding. [tokens]
+    method : Method
     tokens : tuple of int
     provenance : tuple of str
         One entry per token; see ``engine.events``.
@@ -47,7 +43,7 @@ class Run:
     prompt: int
     repeat: int
     sampling: Sampling
-    num_draft_tokens: int
+    method: Method
     tokens: tuple[int, ...]
     provenance: tuple[str, ...]
     num_rounds: int
@@ -60,26 +56,25 @@ class Run:
 
 def measure(
     target: Model,
-    draft: Model,
     encoded: list[list[int]],
     plan: ProfilePlan,
-    draft_lengths: tuple[int, ...],
+    methods: Sequence[Method],
     *,
     repeats: int = 1,
     report: Report = silent,
     between: Callable[[list[int], Sampling], None] = lambda prompt, sampling: None,
 ) -> list[Run]:
-    """Decode every prompt autoregressively and with every draft length.
+    """Decode every prompt autoregressively and with every method.
 
     Parameters
     ----------
-    target, draft : Model
+    target : Model
     encoded : list of list of int
         Prompts as token ids.
     plan : ProfilePlan
         Samplings, tokens per prompt and seeds.
-    draft_lengths : tuple of int
-        Chains to decode with; autoregressive decoding is always measured. [tokens]
+    methods : sequence of Method
+        Autoregressive decoding is always measured and need not be named.
     repeats : int
         Passes over all prompts where tokens are drawn, each with its own
         seeds. At temperature 0 one pass says it all.
@@ -92,20 +87,21 @@ def measure(
     -------
     list of Run
     """
-    methods = (0, *draft_lengths)
+    wanted = (AUTOREGRESSIVE, *(m for m in methods if m != AUTOREGRESSIVE))
     groups = list(_groups(len(encoded), plan, repeats))
     runs: list[Run] = []
     with device_lock(target.device, lambda message: report(Step(message, 0, 1))):
-        warm_up = Request(encoded[0], min(32, plan.new_tokens))
-        run_with_clock(target, draft, warm_up, draft_lengths[0])
+        short = replace(plan, new_tokens=min(32, plan.new_tokens))
+        for method in wanted:
+            method.decode(target, short.request(encoded[0], plan.samplings[0], 0))
         for repeat, prompt, sampling in groups:
             request = plan.request(encoded[prompt], sampling, prompt + repeat * len(encoded))
-            first = (prompt + repeat) % len(methods)
-            for length in methods[first:] + methods[:first]:
-                generation, stages = run_with_clock(target, draft, request, length)
-                runs.append(_record(generation, stages, prompt, repeat, sampling, length))
-                what = f"decoding {sampling.label}, {length} draft tokens"
-                report(Step(what, len(runs), len(groups) * len(methods)))
+            first = (prompt + repeat) % len(wanted)
+            for method in wanted[first:] + wanted[:first]:
+                generation, stages = method.decode_with_clock(target, request)
+                runs.append(_record(generation, stages, prompt, repeat, sampling, method))
+                what = f"decoding {sampling.label}, {method.label}"
+                report(Step(what, len(runs), len(groups) * len(wanted)))
             between(encoded[prompt], sampling)
     return runs
 
@@ -121,36 +117,20 @@ def _groups(
                     yield repeat, prompt, sampling
 
 
-def run_with_clock(
-    target: Model, draft: Model, request: Request, length: int
-) -> tuple[Generation, dict[str, float]]:
-    """Decode once with stage times: the generation and seconds per stage, summed. [s]"""
-    clock = StageClock(target.device)
-    if length == 0:
-        generation = decode_autoregressive(target, request, clock=clock)
-    else:
-        generation = decode_chain(target, LanguageModelDrafter(draft), request, length, clock=clock)
-    stages: dict[str, float] = defaultdict(float)
-    for lap in clock.laps():
-        if lap.stage != "rest":
-            stages[lap.stage] += lap.seconds
-    return generation, dict(stages)
-
-
 def _record(
     generation: Generation,
     stages: dict[str, float],
     prompt: int,
     repeat: int,
     sampling: Sampling,
-    length: int,
+    method: Method,
 ) -> Run:
     rounds = generation.rounds
     return Run(
         prompt=prompt,
         repeat=repeat,
         sampling=sampling,
-        num_draft_tokens=length,
+        method=method,
         tokens=tuple(generation.tokens),
         provenance=tuple(source for _, source in generation.with_provenance()),
         num_rounds=len(rounds),

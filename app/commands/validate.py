@@ -43,6 +43,7 @@ def run(
     from profiler.describe import prompt_set, recorded
     from profiler.machine import fingerprint, source_commit
     from profiler.measure import measure
+    from profiler.methods import chain
     from profiler.run import ProfilePlan, encode_checked
     from profiler.stages import BlockTimer
 
@@ -63,7 +64,7 @@ def run(
     )  # fmt: skip
     with progress_bar() as show:
         runs = measure(
-            target, draft, encoded, plan, tuple(gammas), repeats=repeats,
+            target, encoded, plan, [chain(draft, g) for g in gammas], repeats=repeats,
             report=lambda s: show(s.what, s.done, s.total), between=timer.time,
         )  # fmt: skip
         timer.complete(encoded[0])
@@ -126,10 +127,12 @@ def _check_traces(profile: Profile, labels: Sequence[str]) -> None:
 def _identical_texts(runs: Sequence[Run]) -> list[dict[str, int]]:
     """At temperature 0: how many texts equal the autoregressive one, token for token."""
     greedy = [r for r in runs if r.sampling.greedy]
-    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.num_draft_tokens == 0}
+    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.method.num_draft_tokens == 0}
     rows = []
-    for length in dict.fromkeys(r.num_draft_tokens for r in greedy if r.num_draft_tokens):
-        mine = [r for r in greedy if r.num_draft_tokens == length]
+    for length in dict.fromkeys(
+        r.method.num_draft_tokens for r in greedy if r.method.num_draft_tokens
+    ):
+        mine = [r for r in greedy if r.method.num_draft_tokens == length]
         same = sum(r.tokens == alone[r.prompt, r.repeat] for r in mine)
         rows.append({"num_draft_tokens": length, "identical": same, "texts": len(mine)})
     return sorted(rows, key=lambda row: row["num_draft_tokens"])

@@ -13,6 +13,7 @@ from profiler.ceilings import measure_ceilings
 from profiler.lock import device_lock
 from profiler.machine import fingerprint
 from profiler.measure import measure
+from profiler.methods import chain
 from profiler.ratios import ratio_spread
 from profiler.run import ProfilePlan
 from profiler.stages import StagePlan, time_block
@@ -89,19 +90,21 @@ def test_a_plan_shrinks_to_the_models_context() -> None:
 def test_measuring_interleaves_all_settings_on_every_prompt() -> None:
     target, draft = tiny_pair()
     plan = ProfilePlan((Sampling(), Sampling(1.0)), new_tokens=12)
-    runs = measure(target, draft, [PROMPT, PROMPT[:2]], plan, (1, 4), repeats=2)
+    runs = measure(
+        target, [PROMPT, PROMPT[:2]], plan, [chain(draft, 1), chain(draft, 4)], repeats=2
+    )
     assert len(runs) == 2 * 3 + 2 * 2 * 3  # one pass at temperature 0, two above
     for first in range(0, len(runs), 3):
         block = runs[first : first + 3]
         assert len({(r.prompt, r.repeat, r.sampling) for r in block}) == 1
-        assert {r.num_draft_tokens for r in block} == {0, 1, 4}
+        assert {r.method.num_draft_tokens for r in block} == {0, 1, 4}
     for run in runs:
         assert len(run.tokens) == len(run.provenance) == 12
         assert sum(run.stage_seconds.values()) <= run.seconds
     greedy = [r for r in runs if r.sampling.greedy and r.prompt == 0]
     assert len({r.tokens for r in greedy}) == 1
     sampled = [
-        r for r in runs if not r.sampling.greedy and r.prompt == 0 and not r.num_draft_tokens
+        r for r in runs if not r.sampling.greedy and r.prompt == 0 and not r.method.num_draft_tokens
     ]
     assert len({r.tokens for r in sampled}) == 2  # each repeat draws its own seeds
 

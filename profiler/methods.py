@@ -1,0 +1,95 @@
+"""Which ways of decoding can be measured, as values: drafter, shape and rule together."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from engine.clock import StageClock
+from engine.decode import Request, decode_autoregressive, decode_speculative
+from engine.drafters.base import Drafter
+from engine.drafters.language_model import LanguageModelDrafter
+from engine.errors import InputError
+from engine.events import Generation
+from engine.model import Model
+from engine.rules import RuleName
+from engine.trees import Shape, Tree
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of decoding.
+
+    Attributes
+    ----------
+    name : str
+        autoregressive, chain, tree, staged, ngram, lookup, diffusion, medusa, hydra or mtp.
+    parameters : mapping
+        What tells it from others of the same name; printed and recorded.
+    drafter : Drafter or None
+        None decodes autoregressively.
+    shape : Tree or Growth or None
+    rule : str
+        See ``engine.rules.make_rule``.
+    candidates : int or None
+        Draft only from the drafter's so many likeliest tokens.
+    """
+
+    name: str
+    parameters: Mapping[str, int | float | str] = field(default_factory=dict, hash=False)
+    drafter: Drafter | None = field(default=None, compare=False)
+    shape: Shape | None = field(default=None, compare=False)
+    rule: RuleName = "rejection"
+    candidates: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Short text for tables and progress."""
+        values = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        return f"{self.name} {values}".replace("num_draft_tokens", "γ").strip()
+
+    @property
+    def num_draft_tokens(self) -> int:
+        """Tokens drafted per round at most; 0 is autoregressive decoding. [tokens]"""
+        return 0 if self.shape is None else self.shape.size
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the text has the law of autoregressive sampling."""
+        return self.rule != "typical"
+
+    def decode(
+        self, target: Model, request: Request, clock: StageClock | None = None
+    ) -> Generation:
+        """Decode one request; its rule and candidates are the method's."""
+        mine = replace(request, rule=self.rule, candidates=self.candidates)
+        if self.drafter is None:
+            return decode_autoregressive(target, mine, clock=clock)
+        if self.shape is None:
+            raise InputError(f"method {self.name} has a drafter but no shape")
+        return decode_speculative(target, self.drafter, mine, self.shape, clock=clock)
+
+    def decode_with_clock(
+        self, target: Model, request: Request
+    ) -> tuple[Generation, dict[str, float]]:
+        """Decode with stage times: the generation and seconds per stage, summed. [s]"""
+        clock = StageClock(target.device)
+        generation = self.decode(target, request, clock)
+        stages: dict[str, float] = defaultdict(float)
+        for lap in clock.laps():
+            if lap.stage != "rest":
+                stages[lap.stage] += lap.seconds
+        return generation, dict(stages)
+
+
+AUTOREGRESSIVE = Method("autoregressive")
+
+
+def chain(draft: Model, num_draft_tokens: int, rule: RuleName = "rejection") -> Method:
+    """A chain drafted by a smaller language model."""
+    if num_draft_tokens < 1:
+        raise InputError(f"draft tokens per round must be at least 1, not {num_draft_tokens}")
+    parameters: dict[str, int | float | str] = {"num_draft_tokens": num_draft_tokens}
+    if rule != "rejection":
+        parameters["rule"] = rule
+    shape = Tree.chain(num_draft_tokens)
+    return Method("chain", parameters, LanguageModelDrafter(draft), shape, rule)
