@@ -171,7 +171,7 @@ def compare(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, methods, _gammas(gamma), as_json)
+    command.run(pair, methods, gamma and _gammas(gamma), as_json)
 
 
 @app.command()

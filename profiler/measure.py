@@ -12,7 +12,7 @@ from engine.events import Generation
 from engine.model import Model
 from engine.sampling import Sampling
 from profiler.lock import device_lock
-from profiler.methods import AUTOREGRESSIVE, Method
+from profiler.methods import AUTOREGRESSIVE, AUTOREGRESSIVE_COUPLED, Method
 from profiler.progress import Report, Step, silent
 from profiler.run import ProfilePlan
 
@@ -88,6 +88,8 @@ def measure(
     list of Run
     """
     wanted = (AUTOREGRESSIVE, *(m for m in methods if m != AUTOREGRESSIVE))
+    if any(method.rule == "coupled" for method in methods):
+        wanted = (*wanted, AUTOREGRESSIVE_COUPLED)  # whose text theirs must equal
     groups = list(_groups(len(encoded), plan, repeats))
     runs: list[Run] = []
     with device_lock(target.device, lambda message: report(Step(message, 0, 1))):

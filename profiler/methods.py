@@ -82,6 +82,7 @@ class Method:
 
 
 AUTOREGRESSIVE = Method("autoregressive")
+AUTOREGRESSIVE_COUPLED = Method("autoregressive", {"rule": "coupled"}, rule="coupled")
 
 
 def chain(draft: Model, num_draft_tokens: int, rule: RuleName = "rejection") -> Method:

@@ -55,6 +55,7 @@ class MeasuredRounds:
         everywhere = np.ones_like(drafting)
         extra = self._catch_up_samples()
         drafts = self.seconds["draft"] - self.catch_ups * float(np.median(extra))
+        drafts = np.maximum(drafts, 0.0)
         return StageCosts(
             target=self._curve(self.seconds["target"], everywhere, shift=1),
             draft=self._curve(np.where(drafting, drafts, 0.0), everywhere),
@@ -82,7 +83,9 @@ class MeasuredRounds:
                 extra.append(draft[alike & (self.catch_ups == 1)] - np.median(plain))
         pooled = np.concatenate(extra) if extra else np.zeros(0)
         if pooled.size >= _ENOUGH:
-            return pooled
+            # reading one token more costs no more than a call of its own, stalls apart
+            call = float(np.median(self.call_seconds))
+            return np.clip(pooled, -call, call)
         single = self.call_seconds[self.call_tokens == 1]
         longer = self.call_seconds[self.call_tokens > 1]
         if single.size and longer.size:

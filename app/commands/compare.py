@@ -6,49 +6,61 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.pair import PairOptions
+from app.pair import DEFAULT_TEMPERATURES, PairOptions
 from app.terminal import output, print_json, progress_bar, table
 
 if TYPE_CHECKING:
     from profiler.measure import Run
 
-METHODS = ("autoregressive", "chain")
+PAPER_TOP_K = 50
+"""Staged speculative decoding (arXiv:2308.04623) samples with it."""
+
+HOST = ("draft_sampling", "sampling", "verification", "commit", "rest")
 
 
-def run(pair: PairOptions, methods: str, draft_lengths: Sequence[int], as_json: bool) -> None:
-    """Decode with each method and print one row per method, parameters and temperature."""
-    from engine.errors import InputError
+def run(
+    pair: PairOptions, methods: str, draft_lengths: Sequence[int] | None, as_json: bool
+) -> None:
+    """Decode with each method and print one row per method, parameters and sampling."""
+    from engine.sampling import Sampling
+    from profiler.catalogue import GAMMAS, catalogue
     from profiler.measure import measure
     from profiler.run import ProfilePlan, encode_checked
 
-    wanted = METHODS if methods == "all" else tuple(m.strip() for m in methods.split(","))
-    if unknown := [m for m in wanted if m not in METHODS]:
-        raise InputError(f"method must be one of {', '.join(METHODS)}, not '{unknown[0]}'")
-    lengths = tuple(draft_lengths) if "chain" in wanted else ()
+    samplings = pair.samplings()
+    if pair.temperatures == DEFAULT_TEMPERATURES and pair.top_k is None and pair.top_p is None:
+        samplings = (*samplings, Sampling(1.0, top_k=PAPER_TOP_K))
     prompts = pair.load_prompts()
-    plan = ProfilePlan(pair.samplings(), pair.new_tokens, pair.seed)
+    plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
     target, draft = pair.load_pair()
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
+    names = tuple(name.strip() for name in methods.split(","))
+    wanted = catalogue(target, draft, names, tuple(draft_lengths or GAMMAS))
     with progress_bar() as show:
         runs = measure(
-            target, draft, encoded, plan, lengths, report=lambda s: show(s.what, s.done, s.total)
+            target, encoded, plan, wanted, report=lambda s: show(s.what, s.done, s.total)
         )
     rows = [
-        _row([r for r in runs if (r.sampling, r.num_draft_tokens) == key], runs)
-        for key in dict.fromkeys((s, n) for s in plan.samplings for n in (0, *lengths))
+        _row([r for r in runs if (r.sampling, r.method) == key], runs)
+        for key in dict.fromkeys((s, r.method) for s in plan.samplings for r in runs)
     ]
     if as_json:
         print_json({"methods": rows})
         return
-    headings = ["method", "γ", "T", "τ", "kept/drafted", "tokens/s", "speedup", "90 %", "target"]
-    output().print(table("Methods, measured", headings, [_cells(row) for row in rows]))
+    headings = ["method", "τ", "kept", "tok/s", "speedup, 90 %", "target", "draft", "host", "same"]
+    for sampling in plan.samplings:
+        mine = [row for row in rows if row["sampling"] == sampling.label]
+        title = f"{sampling.label}: measured; kept: accepted/drafted; same: autoregressive texts"
+        output().print(table(title, headings, [_cells(row) for row in mine]))
 
 
 def _row(mine: list[Run], runs: list[Run]) -> dict[str, Any]:
+    from profiler.methods import AUTOREGRESSIVE
     from profiler.ratios import ratio_spread
 
     first = mine[0]
-    baseline = [r for r in runs if r.sampling == first.sampling and r.num_draft_tokens == 0]
+    alike = [r for r in runs if r.sampling == first.sampling]
+    baseline = [r for r in alike if r.method == AUTOREGRESSIVE]
     tokens = sum(len(r.tokens) for r in mine)
     seconds = sum(r.seconds for r in mine)
     drafted = sum(r.num_drafted for r in mine)
@@ -56,10 +68,9 @@ def _row(mine: list[Run], runs: list[Run]) -> dict[str, Any]:
     stages = sorted({stage for r in mine for stage in r.stage_seconds})
     split = {s: sum(r.stage_seconds.get(s, 0.0) for r in mine) / seconds for s in stages}
     return {
-        "method": "chain" if first.num_draft_tokens else "autoregressive",
-        "parameters": (
-            {"num_draft_tokens": first.num_draft_tokens} if first.num_draft_tokens else {}
-        ),
+        "method": first.method.name,
+        "parameters": dict(first.method.parameters),
+        "sampling": first.sampling.label,
         "temperature": first.sampling.temperature,
         "top_k": first.sampling.top_k,
         "top_p": first.sampling.top_p,
@@ -71,20 +82,40 @@ def _row(mine: list[Run], runs: list[Run]) -> dict[str, Any]:
         ),
         "time_split": {**split, "rest": max(0.0, 1 - sum(split.values()))},
         "provenance": {level: count / tokens for level, count in provenance.items()},
-        "lossless": True,
+        "lossless": first.method.lossless,
+        "identical_texts": _identical(mine, alike),
     }
 
 
+def _identical(mine: list[Run], alike: list[Run]) -> dict[str, int] | None:
+    """Texts equal to autoregressive ones, where the method promises it; else None."""
+    rule = mine[0].method.rule
+    if not mine[0].method.lossless or not (mine[0].sampling.greedy or rule == "coupled"):
+        return None
+    plain = "rejection" if mine[0].sampling.greedy else rule
+    alone = {
+        (r.prompt, r.repeat): r.tokens
+        for r in alike
+        if r.method.drafter is None and r.method.rule == plain
+    }
+    same = sum(alone.get((r.prompt, r.repeat)) == r.tokens for r in mine)
+    return {"same": same, "texts": len(mine)}
+
+
 def _cells(row: dict[str, Any]) -> list[str]:
-    efficiency, speedup = row["draft_efficiency"], row["speedup"]
+    efficiency, speedup, split = row["draft_efficiency"], row["speedup"], row["time_split"]
+    parameters = ", ".join(f"{k} {v}" for k, v in row["parameters"].items())
+    name = f"{row['method']} {parameters}".replace("num_draft_tokens", "γ")
+    same = row["identical_texts"]
+    drafting = sum(v for stage, v in split.items() if stage not in HOST and stage != "target")
     return [
-        row["method"],
-        str(row["parameters"].get("num_draft_tokens", "–")),
-        f"{row['temperature']:g}",
+        name.replace("tree tree", "tree"),
         f"{row['tau']:.2f}",
         "–" if efficiency is None else f"{efficiency:.0%}",
         f"{row['tokens_per_s']:.0f}",
-        f"{speedup['median']:.2f}×",
-        f"{speedup['low']:.2f}–{speedup['high']:.2f}",
-        f"{row['time_split'].get('target', 0):.0%}",
+        f"{speedup['median']:.2f}× {speedup['low']:.2f}–{speedup['high']:.2f}",
+        f"{split.get('target', 0):.0%}",
+        f"{drafting:.0%}",
+        f"{sum(split.get(stage, 0) for stage in HOST):.0%}",
+        "–" if same is None else f"{same['same']}/{same['texts']}",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,23 @@ from app.terminal import output, print_json
 if TYPE_CHECKING:
     from engine.events import Generation
     from engine.model import Model
+    from profiler.methods import Method
 
-COLOURS = {"target": "default", "draft": "green", "recovered": "yellow", "bonus": "cyan"}
+COLOURS = {
+    "target": "default",
+    "recovered": "yellow",
+    "bonus": "cyan",
+    "draft": "green",
+    "ngram": "magenta",
+    "lookup": "blue",
+}
 MEANING = {
     "target": "the target alone",
-    "draft": "a kept draft",
     "recovered": "the target after a rejected draft",
     "bonus": "the target after all drafts were kept",
+    "draft": "a kept draft",
 }
-METHODS = ("autoregressive", "chain")
+OTHER = "green"  # levels without a colour of their own: only one of them drafts at a time
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,10 @@ def run(pair: PairOptions, options: DecodeOptions, as_json: bool) -> None:
     from engine.decode import Request
     from engine.errors import InputError
     from engine.prompts import Prompts
+    from profiler.catalogue import catalogue
+    from profiler.methods import AUTOREGRESSIVE
     from profiler.run import encode_checked
 
-    if options.method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}, not '{options.method}'")
     if options.num_draft_tokens < 1:
         raise InputError(
             f"draft tokens per round must be at least 1, not {options.num_draft_tokens}"
@@ -54,33 +63,27 @@ def run(pair: PairOptions, options: DecodeOptions, as_json: bool) -> None:
         prompts = pair.load_prompts()
     target, draft = pair.load_pair()
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
+    found = catalogue(target, draft, (options.method,), (options.num_draft_tokens,))
+    method = found[0] if found else AUTOREGRESSIVE
     assert target.tokenizer is not None
     stop = target.tokenizer.eos_token_id if options.stop_at_end else None
     results = []
     for text, prompt in zip(prompts.texts, encoded, strict=True):
         request = Request(prompt, pair.new_tokens, samplings[0], pair.seed, stop)
-        generation = _generate(target, draft, request, options)
-        results.append(_summary(target, generation, options))
+        generation = method.decode(target, request)
+        results.append(_summary(target, generation, method))
         if not as_json:
             _show(target, text, generation, results[-1])
     if as_json:
         print_json({"generations": results})
 
 
-def _generate(target: Model, draft: Model, request: Any, options: DecodeOptions) -> Generation:
-    from engine.decode import decode_autoregressive, decode_chain
-    from engine.drafters.language_model import LanguageModelDrafter
-
-    if options.method == "autoregressive":
-        return decode_autoregressive(target, request)
-    return decode_chain(target, LanguageModelDrafter(draft), request, options.num_draft_tokens)
-
-
-def _summary(target: Model, generation: Generation, options: DecodeOptions) -> dict[str, Any]:
+def _summary(target: Model, generation: Generation, method: Method) -> dict[str, Any]:
     tokens, sources = zip(*generation.with_provenance(), strict=True)
     assert target.tokenizer is not None
     return {
-        "method": options.method,
+        "method": method.name,
+        "parameters": dict(method.parameters),
         "text": target.tokenizer.decode(tokens),
         "tokens": list(tokens),
         "provenance": list(sources),
@@ -97,14 +100,13 @@ def _show(target: Model, prompt: str, generation: Generation, summary: dict[str,
     console = output()
     shown = Text(prompt, style="dim")
     for token, source in generation.with_provenance():
-        shown.append(target.tokenizer.decode([token]), style=COLOURS[source])
+        shown.append(target.tokenizer.decode([token]), style=COLOURS.get(source, OTHER))
     console.print(shown)
-    counts = {s: summary["provenance"].count(s) for s in COLOURS}
     legend = Text("\n")
-    for level, count in counts.items():
-        if count:
-            share = count / len(summary["tokens"])
-            legend.append(f"■ {MEANING[level]} {share:.0%}   ", style=COLOURS[level])
+    for level, count in Counter(summary["provenance"]).most_common():
+        share = count / len(summary["tokens"])
+        meaning = MEANING.get(level, f"kept from the {level} level")
+        legend.append(f"■ {meaning} {share:.0%}   ", style=COLOURS.get(level, OTHER))
     console.print(legend)
     console.print(
         f"{len(summary['tokens'])} tokens in {summary['rounds']} rounds "

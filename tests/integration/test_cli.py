@@ -95,17 +95,22 @@ def test_compare_and_decode_answer_in_json(
     options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")[:-2]
     assert call(monkeypatch, "compare", *options, "--gamma", 2, "--json") == 0
     methods = json.loads(capsys.readouterr().out)["methods"]
-    assert [(m["method"], m["temperature"]) for m in methods] == [
-        ("autoregressive", 0), ("chain", 0), ("autoregressive", 1), ("chain", 1),
-    ]  # fmt: skip
+    assert {m["method"] for m in methods} >= {"autoregressive", "chain", "tree"}
+    assert {m["sampling"] for m in methods} == {"T0", "T1", "T1-k50"}
     for method in methods:
         assert method["lossless"] is True
+        same = method["identical_texts"]
+        promised = method["temperature"] == 0 or method["parameters"].get("rule") == "coupled"
+        assert (same is not None) == promised
+        assert same is None or same["same"] == same["texts"] == 3
         assert sum(method["provenance"].values()) == pytest.approx(1)
         assert sum(method["time_split"].values()) == pytest.approx(1, abs=1e-6)
-    chain = methods[1]
+    chain = next(m for m in methods if m["parameters"] == {"num_draft_tokens": 2})
     assert 0 < chain["draft_efficiency"] <= 1
     assert 1 <= chain["tau"] <= 3
 
+    assert call(monkeypatch, "compare", *options, "--methods", "chain,bogus") == 2
+    assert "method must be one of autoregressive, chain" in capsys.readouterr().err
     assert call(monkeypatch, "decode", *options, "--method", "chain", "--json") == 0
     chained = json.loads(capsys.readouterr().out)["generations"]
     assert call(monkeypatch, "decode", *options, "--method", "autoregressive", "--json") == 0
