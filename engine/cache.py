@@ -17,6 +17,8 @@ class KVCache:
     Attributes
     ----------
     keys, values : torch.Tensor [layers, batch, kv_heads, capacity, head_dim]
+    both : torch.Tensor [2, layers, batch, kv_heads, capacity, head_dim]
+        Their common memory: keys, then values.
     length : int
         Tokens held. Rolling back is setting a smaller length: O(1). [tokens]
     """
@@ -34,9 +36,9 @@ class KVCache:
     ) -> None:
         if capacity < 1:
             raise InputError(f"cache capacity must be at least 1 token, not {capacity}")
-        shape = (num_layers, batch, num_kv_heads, capacity, head_dim)
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        shape = (2, num_layers, batch, num_kv_heads, capacity, head_dim)
+        self.both = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys, self.values = self.both
         self.length = 0
 
     @property
@@ -108,8 +110,7 @@ class KVCache:
             index = torch.tensor(path, device=self.keys.device) + base
             end = base + len(path)
             # index_select copies, so source and destination may overlap
-            self.keys[..., base:end, :] = self.keys.index_select(3, index)
-            self.values[..., base:end, :] = self.values.index_select(3, index)
+            self.both[..., base:end, :] = self.both.index_select(4, index)
         self.length = base + len(path)
 
 

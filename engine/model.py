@@ -14,9 +14,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from engine import lean
 from engine.cache import KVCache
 from engine.errors import InputError
+from engine.lean_gpt2 import LeanGPT2
+from engine.lean_llama import LeanLlama
 from engine.masks import Layout
 from engine.transformers_model import TransformersForward
 
@@ -25,6 +26,8 @@ ZOO = Path(__file__).parent / "zoo"
 
 DEFAULT_TARGET = "python-13m"
 DEFAULT_DRAFT = "python-draft-2m"
+
+LEAN_FAMILIES = (LeanLlama, LeanGPT2)
 
 ForwardKind = Literal["auto", "lean", "transformers"]
 DTYPES = {
@@ -38,6 +41,7 @@ class Forward(Protocol):
     """What a decode loop needs of a model's forward."""
 
     context: int
+    cache_dtype: torch.dtype
 
     def forward(
         self,
@@ -101,7 +105,7 @@ class Model:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of weights, cache and logits."""
+        """Of weights and logits; a cache may hold more (``Forward.cache_dtype``)."""
         return self.hf.dtype
 
     @property
@@ -142,7 +146,7 @@ class Model:
             kv_heads,
             head_dim,
             capacity + spare,
-            dtype=self.dtype,
+            dtype=self.run.cache_dtype,
             device=self.device,
         )
 
@@ -185,11 +189,13 @@ def wrap(
         If the lean forward is asked for and does not support the model.
     """
     hf.eval()
-    usable = lean.supports(hf)
-    if forward == "lean" and not usable:
-        raise InputError(f"the lean forward does not support model type '{hf.config.model_type}'")
-    if usable and forward != "transformers":
-        return Model(name, hf, lean.LeanLlama(hf), "lean", tokenizer)
+    lean = next((family for family in LEAN_FAMILIES if family.supports(hf)), None)
+    if forward == "lean" and lean is None:
+        raise InputError(
+            f"the lean forward does not support this model of type '{hf.config.model_type}'"
+        )
+    if lean is not None and forward != "transformers":
+        return Model(name, hf, lean(hf), "lean", tokenizer)
     return Model(name, hf, TransformersForward(hf), "transformers", tokenizer)
 
 

@@ -33,6 +33,7 @@ class TransformersForward:
             )
         self.model = model
         self.context = config.max_position_embeddings
+        self.cache_dtype = model.dtype
 
     def forward(
         self,

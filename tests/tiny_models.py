@@ -39,15 +39,15 @@ def tiny_llama(
 
 
 def tiny_gpt2(
-    vocab: int = 64, layers: int = 2, seed: int = 0, context: int = 256
+    vocab: int = 64, layers: int = 2, seed: int = 0, context: int = 256, **overrides: object
 ) -> GPT2LMHeadModel:
     """GPT-2 with 32 hidden units."""
     torch.manual_seed(seed)
-    config = GPT2Config(
-        vocab_size=vocab, n_embd=32, n_layer=layers, n_head=4, n_positions=context,
-        initializer_range=0.3, bos_token_id=0, eos_token_id=0,
-    )  # fmt: skip
-    return GPT2LMHeadModel(config).eval()
+    settings: dict[str, object] = {
+        "vocab_size": vocab, "n_embd": 32, "n_layer": layers, "n_head": 4, "n_positions": context,
+        "initializer_range": 0.3, "bos_token_id": 0, "eos_token_id": 0,
+    }  # fmt: skip
+    return GPT2LMHeadModel(GPT2Config(**{**settings, **overrides})).eval()
 
 
 def noisy_copy(model: PreTrainedModel, scale: float, seed: int = 1) -> PreTrainedModel:

@@ -205,9 +205,10 @@ def test_bad_requests_are_refused_with_value_and_bound() -> None:
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(1.0)], ids=lambda s: s.label)
 def test_logits_that_are_not_finite_stop_the_decode(sampling: Sampling) -> None:
-    target, draft = tiny_pair()
+    broken, (_, draft) = tiny_llama(), tiny_pair()
     with torch.no_grad():
-        target.hf.lm_head.weight[5] = math.nan
+        broken.lm_head.weight[5] = math.nan
+    target = wrap("target", broken)
     with pytest.raises(InputError, match="target returned logits that are not finite"):
         decode_autoregressive(target, Request(PROMPT, 4, sampling))
     with pytest.raises(InputError, match="target returned logits that are not finite"):
