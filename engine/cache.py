@@ -5,6 +5,8 @@ can replay over it. Speculation appends tokens past the committed length and
 then keeps an accepted path of them; what is dropped is overwritten later.
 """
 
+from typing import Protocol
+
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
@@ -37,8 +39,18 @@ class KVCache:
         if capacity < 1:
             raise InputError(f"cache capacity must be at least 1 token, not {capacity}")
         shape = (2, num_layers, batch, num_kv_heads, capacity, head_dim)
-        self.both = torch.zeros(shape, dtype=dtype, device=device)
-        self.keys, self.values = self.both
+        self._hold(torch.zeros(shape, dtype=dtype, device=device))
+
+    @classmethod
+    def over(cls, both: torch.Tensor) -> "KVCache":
+        """An empty cache in memory that is there already, shaped as ``both``."""
+        cache = cls.__new__(cls)
+        cache._hold(both)
+        return cache
+
+    def _hold(self, both: torch.Tensor) -> None:
+        self.both = both
+        self.keys, self.values = both
         self.length = 0
 
     @property
@@ -114,13 +126,38 @@ class KVCache:
         self.length = base + len(path)
 
 
+class Writable(Protocol):
+    """What a Transformers model needs of a cache of ours."""
+
+    @property
+    def keys(self) -> torch.Tensor:
+        """[layers, batch, kv_heads, capacity, head_dim]."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Tokens held. [tokens]"""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Most tokens that fit. [tokens]"""
+        ...
+
+    def write(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put new keys and values of one layer behind the held ones; all so far."""
+        ...
+
+
 class _SharedLayer(CacheLayerMixin):
-    """One layer of a KVCache behind the interface that Transformers models write to."""
+    """One layer of a cache of ours behind the interface that Transformers models write to."""
 
     is_sliding = False
     is_initialized = True
 
-    def __init__(self, cache: KVCache, layer: int) -> None:
+    def __init__(self, cache: Writable, layer: int) -> None:
         super().__init__()
         self.cache = cache
         self.layer = layer
@@ -147,6 +184,6 @@ class _SharedLayer(CacheLayerMixin):
         return self.cache.capacity
 
 
-def as_transformers_cache(cache: KVCache) -> Cache:
-    """View of a KVCache that unmodified Transformers models accept as past_key_values."""
+def as_transformers_cache(cache: Writable) -> Cache:
+    """View of a cache of ours that unmodified Transformers models accept as past_key_values."""
     return Cache(layers=[_SharedLayer(cache, i) for i in range(cache.keys.shape[0])])

@@ -186,7 +186,7 @@ def decode_schedule(
 @torch.inference_mode()
 def decode_naive(target: Model, request: Request) -> Generation:
     """No cache, the Transformers model itself, the whole text at every step: the oracle."""
-    _check_room(target, request)
+    check_room(target, request)
     rule = rule_of(target, request)
     tokens = list(request.prompt)
     generation = Generation()
@@ -214,7 +214,7 @@ def _decode(
     rule: Rule | None,
     spare: int = 0,
 ) -> Generation:
-    _check_room(target, request)
+    check_room(target, request)
     rule = rule or rule_of(target, request)
     generation = Generation()
     started = time.perf_counter()
@@ -234,7 +234,7 @@ def _decode(
             clock.start_round()
         done, pending = one_round(target, cache, drafter, pending, shape, rule, produced, clock)
         if request.stop_token in done.tokens:
-            done = _cut_behind(done, request.stop_token)
+            done = cut_behind(done, request.stop_token)
         generation.rounds.append(done)
         produced += len(done.tokens)
         if on_round is not None and on_round(done) is False:
@@ -295,7 +295,7 @@ def one_round(
     if clock:
         clock.lap("target", num_tokens)
     verdict = rule.verify(draft, logits)
-    _check_finite(target, verdict.finite)
+    check_finite(target, verdict.finite)
     if clock:
         clock.lap("verification", num_tokens)
     kept = [0, *(node + 1 for node in verdict.path)]
@@ -303,7 +303,7 @@ def one_round(
     drafter.commit(verdict.path, None if features is None else features[kept])
     if clock:
         clock.lap("commit", len(kept))
-    return _as_round(draft, verdict, drafter.level, start), verdict.pending
+    return as_round(draft, verdict, drafter.level, start), verdict.pending
 
 
 def autoregressive_round(
@@ -336,13 +336,13 @@ def autoregressive_round(
         clock.lap("target", 1)
     chosen = rule.next_token(logits)
     token, finite = torch.cat([chosen, logits.amax(dim=-1).isfinite()]).tolist()
-    _check_finite(target, bool(finite))
+    check_finite(target, bool(finite))
     if clock:
         clock.lap("sampling", 1)
     return Round(start, 0, 0, (token,)), chosen
 
 
-def _as_round(draft: Draft, verdict: Verdict, level: str, start: int) -> Round:
+def as_round(draft: Draft, verdict: Verdict, level: str, start: int) -> Round:
     kept = [verdict.drafted[node] for node in verdict.path]
     end = verdict.path[-1] if verdict.path else -1
     last = "recovered" if end in draft.tree.children else "bonus"
@@ -369,7 +369,7 @@ def rule_of(target: Model, request: Request) -> Rule:
     )
 
 
-def _cut_behind(done: Round, stop_token: int | None) -> Round:
+def cut_behind(done: Round, stop_token: int | None) -> Round:
     """The round without what follows the stop token."""
     assert stop_token is not None
     end = done.tokens.index(stop_token) + 1
@@ -381,7 +381,7 @@ def _cut_behind(done: Round, stop_token: int | None) -> Round:
     )
 
 
-def _check_room(target: Model, request: Request) -> None:
+def check_room(target: Model, request: Request) -> None:
     if request.capacity > target.context:
         raise InputError(
             f"prompt of {len(request.prompt)} tokens and {request.max_new_tokens} new ones exceed "
@@ -389,7 +389,7 @@ def _check_room(target: Model, request: Request) -> None:
         )
 
 
-def _check_finite(target: Model, finite: bool) -> None:
+def check_finite(target: Model, finite: bool) -> None:
     if not finite:
         raise InputError(f"{target.name} returned logits that are not finite")
 

@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from engine.attention import CachedAttention
+from engine.batch_cache import BatchStep
 from engine.cache import KVCache
 from engine.linear import Linear
 from engine.masks import Layout, causal_mask
@@ -109,3 +110,10 @@ class Lean:
             return self.head(self.norm(x[first:])), None
         features = self.norm(x)
         return self.head(features[first:]), features
+
+    def forward_batch(self, tokens: torch.Tensor, step: BatchStep) -> torch.Tensor:
+        """Logits [rows, n, vocab] of tokens [rows, n]; see ``engine.model.Forward``."""
+        # padding may stand behind the last position there is
+        positions = step.positions.clamp(max=self.context - 1).flatten()
+        x = self.blocks(tokens.flatten(), positions, step)
+        return self.head(self.norm(x)).view(*tokens.shape, -1)

@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from engine.batch_cache import BatchStep
 from engine.cache import KVCache
 from engine.errors import InputError
 from engine.lean_gpt2 import LeanGPT2
@@ -69,6 +70,10 @@ class Forward(Protocol):
         features : torch.Tensor [num_tokens, width] or None
             Last hidden states, behind the final norm.
         """
+        ...
+
+    def forward_batch(self, tokens: torch.Tensor, step: BatchStep) -> torch.Tensor:
+        """Logits [rows, n, vocab] of tokens [rows, n], written to the cache of a batch."""
         ...
 
 

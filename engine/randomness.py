@@ -43,13 +43,14 @@ class Uniforms:
 
     def draw(self, probs: torch.Tensor) -> torch.Tensor:
         """Tokens by inverting the cumulative distribution; see ``engine.sampling.draw``."""
-        return draw(probs, self._take(probs.shape[0]))
+        return draw(probs, self.take(probs.shape[0]))
 
     def accept(self, chances: torch.Tensor) -> torch.Tensor:
         """Uniform below chance."""
-        return self._take(chances.shape[0]) < chances
+        return self.take(chances.shape[0]) < chances
 
-    def _take(self, count: int) -> torch.Tensor:
+    def take(self, count: int) -> torch.Tensor:
+        """The next uniforms [count], float64."""
         if self._used + count > len(self._chunk):
             size = max(CHUNK, count)
             self._chunk = torch.from_numpy(self._rng.random(size)).to(self._device)

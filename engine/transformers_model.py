@@ -3,6 +3,7 @@
 import torch
 from transformers import PreTrainedModel
 
+from engine.batch_cache import BatchStep
 from engine.cache import KVCache, as_transformers_cache
 from engine.errors import InputError
 from engine.masks import Layout, causal_mask
@@ -68,3 +69,15 @@ class TransformersForward:
         # the last entry stands behind the final norm (Llama, GPT-2; pinned by a test)
         features = output.hidden_states[-1][0] if want_features else None
         return logits[logits.shape[0] - num_logits :], features
+
+    def forward_batch(self, tokens: torch.Tensor, step: BatchStep) -> torch.Tensor:
+        """Logits [rows, n, vocab] of tokens [rows, n]; see ``engine.model.Forward``."""
+        output = self.model(
+            input_ids=tokens,
+            attention_mask=step.mask,
+            # padding may stand behind the last position there is
+            position_ids=step.positions.clamp(max=self.context - 1),
+            past_key_values=as_transformers_cache(step),
+            use_cache=True,
+        )
+        return output.logits
