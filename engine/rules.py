@@ -76,8 +76,15 @@ class Rule(Protocol):
         """Judge a draft by the target's logits [1 + tokens, vocab], row 0 the pending token's."""
         ...
 
-    def lower(self) -> "Rule":
-        """The rule by which a draft judges what was drafted for it."""
+    def law(self, logits: torch.Tensor) -> torch.Tensor | None:
+        """What children are drawn from [n, vocab]; None for guesses."""
+        ...
+
+    def lower(self, ahead: int = 0) -> "Rule":
+        """The rule by which a draft judges what was drafted for it.
+
+        ``ahead``: tokens the draft has behind the pending one when it does.
+        """
         ...
 
 
@@ -135,8 +142,9 @@ class _Guessing:
     lossless = True
     guesses = True
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, judged: int | None = None) -> None:
         self.sampling = sampling
+        self.judged = judged  # candidate filter of the judging model, where that is a draft
         self.start = 0
 
     def begin(self, start: int) -> None:
@@ -175,8 +183,14 @@ class _Guessing:
             path, drafted, wanted, choices[position : position + 1], all(seen[p] for p in visited)
         )
 
+    def law(self, logits: torch.Tensor) -> None:
+        """Guesses have none."""
+
     def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
         raise NotImplementedError
+
+    def _judging_law(self, logits: torch.Tensor) -> torch.Tensor:
+        return keep_top_k(distribution(logits, self.sampling), self.judged)
 
 
 class Greedy(_Guessing):
@@ -187,7 +201,7 @@ class Greedy(_Guessing):
     def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
         return logits.argmax(dim=-1)
 
-    def lower(self) -> "Greedy":
+    def lower(self, ahead: int = 0) -> "Greedy":
         """The same."""
         return self
 
@@ -201,14 +215,16 @@ class Match(_Guessing):
 
     name = "match"
 
-    def __init__(self, sampling: Sampling, randomness: Randomness) -> None:
-        super().__init__(sampling)
+    def __init__(
+        self, sampling: Sampling, randomness: Randomness, judged: int | None = None
+    ) -> None:
+        super().__init__(sampling, judged)
         self.randomness = randomness
 
     def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
-        return self.randomness.draw(distribution(logits, self.sampling))
+        return self.randomness.draw(self._judging_law(logits))
 
-    def lower(self) -> Greedy:
+    def lower(self, ahead: int = 0) -> Greedy:
         """Guesses are the draft's likeliest tokens: greedy decoding."""
         return Greedy(Sampling())
 
@@ -223,8 +239,14 @@ class Coupled(_Guessing):
 
     name = "coupled"
 
-    def __init__(self, sampling: Sampling, noise: Noise, candidates: int | None = None) -> None:
-        super().__init__(sampling)
+    def __init__(
+        self,
+        sampling: Sampling,
+        noise: Noise,
+        candidates: int | None = None,
+        judged: int | None = None,
+    ) -> None:
+        super().__init__(sampling, judged)
         self.noise, self.candidates = noise, candidates
 
     def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
@@ -238,15 +260,17 @@ class Coupled(_Guessing):
         return scores.softmax(-1).gather(1, choice.tokens).float()
 
     def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
-        return self._perturbed(distribution(logits, self.sampling), depths).argmax(dim=-1)
+        return self._perturbed(self._judging_law(logits), depths).argmax(dim=-1)
 
     def _perturbed(self, laws: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
         noise = torch.stack([self.noise.at(self.start + depth) for depth in depths])
         return laws.double().log() + noise
 
-    def lower(self) -> "Coupled":
-        """The same noise, one level down."""
-        return self
+    def lower(self, ahead: int = 0) -> "Coupled":
+        """The same noise, one level down; a draft's own tokens pass its filter."""
+        below = Coupled(self.sampling, self.noise, self.candidates, self.candidates)
+        below.start = self.start + ahead
+        return below
 
 
 class Rejection:
@@ -267,9 +291,11 @@ class Rejection:
         *,
         block: bool = False,
         candidates: int | None = None,
+        judged: int | None = None,
     ) -> None:
         self.sampling, self.randomness = sampling, randomness
         self.block, self.candidates = block, candidates
+        self.judged = judged  # candidate filter of the judging model, where that is a draft
         self.name = "block" if block else "rejection"
 
     def begin(self, start: int) -> None:
@@ -277,8 +303,7 @@ class Rejection:
 
     def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
         """Draw width tokens without replacement from each row's law."""
-        laws = keep_top_k(distribution(logits, self.sampling), self.candidates)
-        left = laws
+        laws = left = self.law(logits)
         drawn: list[torch.Tensor] = []
         for rank in range(width):
             if rank > 0:
@@ -295,13 +320,13 @@ class Rejection:
 
     def next_token(self, logits: torch.Tensor) -> torch.Tensor:
         """A draw [1] from the target."""
-        return self.randomness.draw(distribution(logits, self.sampling))
+        return self.randomness.draw(self._judging_law(logits))
 
     def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
         """Judge a chain or a tree; a guess (no laws) counts as drawn from a point mass."""
-        p = distribution(logits, self.sampling)
         if draft.laws is None:
-            return Match(self.sampling, self.randomness).verify(draft, logits)
+            return Match(self.sampling, self.randomness, self.judged).verify(draft, logits)
+        p = self._judging_law(logits)
         if not draft.tree.is_chain:
             if self.block:
                 raise InputError("block verification judges chains, not trees")
@@ -311,9 +336,18 @@ class Rejection:
         num_kept, token, fine, *drafted = torch.cat([kept, pending, finite, draft.tokens]).tolist()
         return Verdict(list(range(num_kept)), drafted, token, pending, bool(fine))
 
-    def lower(self) -> "Rejection":
+    def law(self, logits: torch.Tensor) -> torch.Tensor:
+        """The draft's distribution, filtered."""
+        return keep_top_k(distribution(logits, self.sampling), self.candidates)
+
+    def lower(self, ahead: int = 0) -> "Rejection":
         """A draft's own tokens are drawn from its law, filter included."""
-        return Rejection(self.sampling, self.randomness, candidates=self.candidates)
+        return Rejection(
+            self.sampling, self.randomness, candidates=self.candidates, judged=self.candidates
+        )
+
+    def _judging_law(self, logits: torch.Tensor) -> torch.Tensor:
+        return keep_top_k(distribution(logits, self.sampling), self.judged)
 
 
 class Typical:
@@ -352,7 +386,10 @@ class Typical:
             draft, p, self.randomness, self.epsilon, self.delta, judged_by=plain
         )
 
-    def lower(self) -> Greedy:
+    def law(self, logits: torch.Tensor) -> None:
+        """Guesses have none."""
+
+    def lower(self, ahead: int = 0) -> Greedy:
         """Guesses are the draft's likeliest tokens: greedy decoding."""
         return Greedy(Sampling())
 

@@ -91,3 +91,15 @@ class Drafter(Protocol):
     def skip(self, pending: torch.Tensor, features: torch.Tensor | None) -> None:
         """The target went on from the pending token [1] without a draft; features [1, width]."""
         ...
+
+
+class Rewindable(Drafter, Protocol):
+    """A drafter that can draft for another drafter.
+
+    The other one decodes ahead with it and may have to take back some of that
+    text when its own reader rejects it.
+    """
+
+    def rewind(self, num_tokens: int) -> None:
+        """Forget the last num_tokens >= 0 that were committed or skipped; no proposal is open."""
+        ...

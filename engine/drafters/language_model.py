@@ -90,6 +90,12 @@ class LanguageModelDrafter:
         never = path[len(ran) :]  # a path's last token only: all above it got children
         self._behind = [self._tokens[node : node + 1] for node in never]
 
+    def rewind(self, num_tokens: int) -> None:
+        """Forget the last num_tokens of what was committed or skipped; see ``Rewindable``."""
+        not_run = min(num_tokens, len(self._behind))
+        del self._behind[len(self._behind) - not_run :]
+        self.cache.rollback(self.cache.length - (num_tokens - not_run))
+
     @property
     def cache(self) -> KVCache:
         """The draft's cache; refuses before start()."""
