@@ -1,0 +1,188 @@
+"""Train Medusa heads, Hydra heads and the MTP module on a frozen target.
+
+The loss is KL(target || head) per depth, against the target's law behind the
+same text; deeper heads weigh less. A head that only sees the past learns the
+mean of the target's laws, which is the best it can propose.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from engine.heads.loading import KINDS, Heads
+from engine.heads.target_ends import TargetEnds
+from engine.model import Model
+from engine.training.features import FeatureStore, Windows
+from engine.training.trainer import Budget, Progress, make_optimizers, train
+
+RANKS = 10
+"""Ranks whose accuracy is reported."""
+
+
+@dataclass(frozen=True)
+class HeadsRecipe:
+    """What decides how heads are trained.
+
+    Attributes
+    ----------
+    depth : int
+        Tokens drafted: heads, or steps the MTP module is unrolled for. [tokens]
+    batch, length : int
+        Pieces of windows per step; tokens per piece. Medusa and Hydra see one hidden
+        state, so many short pieces serve them best; the MTP module attends, and wants long ones.
+    positions : int
+        Places of each piece whose laws enter the loss; the output head costs most. [tokens]
+    decay : float
+        Weight of a depth relative to the one above it.
+    matrix_rate, other_rate : float
+        Learning rates; see ``engine.training.trainer.make_optimizers``.
+    """
+
+    depth: int = 5
+    batch: int = 32
+    length: int = 37
+    positions: int = 32
+    decay: float = 0.8
+    matrix_rate: float = 4e-3
+    other_rate: float = 3e-3
+
+
+RECIPES = {
+    "medusa": HeadsRecipe(),
+    "hydra": HeadsRecipe(),
+    "mtp": HeadsRecipe(depth=4, batch=4, length=256, positions=128),
+}
+
+
+def train_heads(
+    kind: str,
+    target: Model,
+    store: FeatureStore,
+    held_out: Windows,
+    budget: Budget,
+    checkpoint: Path,
+    *,
+    recipe: HeadsRecipe | None = None,
+    seed: int = 0,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[Heads, Progress]:
+    """Train one kind of heads.
+
+    Parameters
+    ----------
+    kind : {"medusa", "hydra", "mtp"}
+    target : Model
+    store : FeatureStore
+        Training windows; see ``engine.training.features.collect``.
+    held_out : Windows
+        For the evaluation loss.
+    budget : Budget
+    checkpoint : Path
+        An interrupted training continues from it.
+    recipe : HeadsRecipe, optional
+    seed : int
+    report : callable
+        Receives a Progress after every step.
+
+    Returns
+    -------
+    heads : Heads
+    last : Progress
+        With the held-out loss, KL averaged over depths by weight. [nats/token]
+    """
+    chosen = recipe or RECIPES[kind]
+    torch.manual_seed(seed)
+    ends = TargetEnds.of(target)
+    heads = new_heads(kind, ends, chosen.depth).to(target.device).train()
+
+    def loss_of(rng: np.random.Generator) -> torch.Tensor:
+        windows = store.sample(chosen.batch, chosen.length, rng)
+        length = windows.tokens.shape[1]
+        count = min(chosen.positions, length - chosen.depth)
+        places = rng.choice(length - chosen.depth, size=count, replace=False) + chosen.depth
+        return mean_loss(heads, windows, chosen, torch.from_numpy(np.sort(places)))
+
+    def evaluate() -> float:
+        with torch.no_grad():
+            places = torch.arange(chosen.depth, held_out.tokens.shape[1])
+            return float(mean_loss(heads, held_out, chosen, places))
+
+    last = train(
+        heads,
+        make_optimizers(heads, chosen.matrix_rate, chosen.other_rate),
+        loss_of,
+        evaluate,
+        budget,
+        checkpoint,
+        seed=seed,
+        report=report,
+    )
+    return heads.eval(), last
+
+
+def new_heads(kind: str, ends: TargetEnds, depth: int) -> Heads:
+    """Untrained heads: at first all of them say what the target's own output head says."""
+    options = {} if kind == "mtp" else {"num_heads": depth}
+    return KINDS[kind](ends, **options)
+
+
+def mean_loss(
+    heads: Heads, windows: Windows, recipe: HeadsRecipe, places: torch.Tensor
+) -> torch.Tensor:
+    """Mean over depths, by weight, of KL(target || head) behind the tokens at places [n].
+
+    places are counted in the window and not below the depth. [nats/token]
+    """
+    ends = heads.ends
+    device = ends.output.device
+    features, tokens = windows.features.to(device), windows.tokens.to(device)
+    places = places.to(device)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        wanted = ends.logits(features[:, places]).float().softmax(-1)
+        entropy = torch.special.entr(wanted).sum(-1).mean()
+        hidden = heads.unrolled(features.float(), tokens, recipe.depth)
+        weights = [recipe.decay**k for k in range(recipe.depth)]
+        total = torch.zeros((), device=device)
+        for k, (weight, rows) in enumerate(zip(weights, hidden, strict=True), start=1):
+            logits = ends.logits(rows[:, places - k]).float()
+            cross = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(0, 1))
+            total = total + weight * (cross - entropy)
+    return total / sum(weights)
+
+
+@torch.inference_mode()
+def rank_accuracies(
+    heads: Heads, windows: Windows, depth: int, first: int, ranks: int = RANKS
+) -> list[list[float]]:
+    """How often the token that comes next has each rank at each depth.
+
+    Parameters
+    ----------
+    heads : Heads
+    windows : Windows
+        Text; where the target continued it greedily, the next token is its choice.
+    depth : int
+    first : int
+        Only tokens from this place of the window on count.
+    ranks : int
+
+    Returns
+    -------
+    list of list of float
+        ``[k][r]``: share of places where the r-th likeliest token (from 0) at depth k + 1 is
+        the next one, given that all tokens above it are.
+    """
+    ends = heads.ends
+    features = windows.features.to(ends.output.device, next(heads.parameters()).dtype)
+    tokens = windows.tokens.to(ends.output.device)
+    result = []
+    for k, rows in enumerate(heads.unrolled(features, tokens, depth), start=1):
+        start = max(first, k + 1)
+        best = ends.logits(rows[:, start - k - 1 : -1].to(ends.output.dtype)).topk(ranks).indices
+        hits = best == tokens[:, start:, None]
+        result.append(hits.float().mean(dim=(0, 1)).tolist())
+    return result
