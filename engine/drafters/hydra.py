@@ -26,9 +26,8 @@ class HydraDrafter:
 
     def __init__(self, heads: HydraHeads, level: str = "hydra") -> None:
         self.heads, self.level = heads, level
-        self._last: torch.Tensor | None = (
-            None  # hidden state [1, width] of the last committed token
-        )
+        # hidden state [1, width] of the last committed token
+        self._last: torch.Tensor | None = None
 
     def start(
         self, prompt: Sequence[int], capacity: int, spare: int, features: torch.Tensor | None
@@ -39,9 +38,10 @@ class HydraDrafter:
     def propose(
         self, pending: torch.Tensor, shape: Shape, rule: Rule, clock: StageClock | None
     ) -> Draft | None:
-        """Draft behind pending [1]; nothing behind a prompt of one token, which has no hidden state.
+        """Draft behind pending [1]; see ``Drafter``.
 
-        A deeper shape is cut at the last head.
+        A deeper shape is cut at the last head. Nothing is drafted as long as there is no
+        hidden state: right behind a prompt of one token.
         """
         if self._last is None:
             return None

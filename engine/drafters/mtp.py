@@ -59,7 +59,10 @@ class MtpDrafter:
     def propose(
         self, pending: torch.Tensor, shape: Shape, rule: Rule, clock: StageClock | None
     ) -> Draft | None:
-        """Draft behind pending [1]; nothing behind a prompt of one token, which has no hidden state."""
+        """Draft behind pending [1]; see ``Drafter``.
+
+        Nothing is drafted as long as there is no hidden state: right behind a prompt of one token.
+        """
         if not self._features:
             return None
         cache, module = self.cache, self.module

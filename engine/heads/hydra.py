@@ -33,9 +33,8 @@ class HydraHeads(nn.Module):
         self.ends, self.num_heads, self.inner = ends, num_heads, inner
         width = ends.width
         self.up = nn.ModuleList(nn.Linear((2 + k) * width, inner) for k in range(num_heads))
-        self.down = nn.ModuleList(nn.Linear(inner, width, bias=False) for _ in range(num_heads))
-        for layer in self.down:
-            nn.init.zeros_(layer.weight)
+        # zeros: every head begins as the target's own output head
+        self.down = nn.ParameterList(torch.zeros(width, inner) for _ in range(num_heads))
 
     @property
     def config(self) -> dict[str, int]:
@@ -61,12 +60,12 @@ class HydraHeads(nn.Module):
         torch.Tensor [..., width]
         """
         inside = F.silu(self.up[depth - 1](seen))
-        return seen[..., : self.ends.width] + self.down[depth - 1](inside)
+        return seen[..., : self.ends.width] + F.linear(inside, self.down[depth - 1])
 
     def unrolled(
         self, features: torch.Tensor, tokens: torch.Tensor, depth: int
     ) -> list[torch.Tensor]:
-        """Hidden states of all depths at all places of known texts; see ``MedusaHeads.unrolled``."""
+        """Hidden states of all depths at all places of texts; see ``MedusaHeads.unrolled``."""
         length = tokens.shape[1]
         embedded = self.embed(tokens).to(features.dtype)
         result = []

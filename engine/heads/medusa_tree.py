@@ -51,7 +51,7 @@ def medusa_tree(
         raise InputError(f"head accuracies must lie in [0, 1], not {wrong or accuracies}")
     heads = [ranks[:max_children] for ranks in accuracies[:max_depth]]
     chosen: list[tuple[int, ...]] = []
-    waiting = [(-heads[0][0], (0,))]
+    waiting: list[tuple[float, tuple[int, ...]]] = [(-heads[0][0], (0,))]
     while waiting and len(chosen) < num_nodes:
         score, path = heapq.heappop(waiting)
         chosen.append(path)

@@ -44,8 +44,8 @@ class MtpModule(nn.Module):
         width = ends.width
         self.ends, self.attention_heads, self.intermediate = ends, attention_heads, intermediate
         self.head_dim = width // attention_heads
-        for name in ("hidden_norm", "token_norm", "attention_norm", "mlp_norm", "norm"):
-            self.register_parameter(name, nn.Parameter(torch.ones(width)))
+        self.hidden_norm, self.token_norm = _ones(width), _ones(width)
+        self.attention_norm, self.mlp_norm, self.norm = _ones(width), _ones(width), _ones(width)
         self.merge = nn.Linear(2 * width, width, bias=False)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
@@ -95,13 +95,13 @@ class MtpModule(nn.Module):
         """
         n, past = tokens.shape[0], cache.length
         if layout is None:
-            positions = slice(past, past + n)
+            places: slice | torch.Tensor = slice(past, past + n)
             mask = causal_mask(n, past, features.dtype, features.device) if n > 1 else None
         else:
-            positions, mask = layout.positions, layout.mask
+            places, mask = layout.positions, layout.mask
         table = _rotary_table(cache.capacity, self.head_dim, features.dtype, features.device)
         x = self._merge(features, tokens)
-        q, k, v = self._project(x, table[0][positions], table[1][positions])
+        q, k, v = self._project(x, table[0][places], table[1][places])
         keys, values = cache.write(0, k.transpose(0, 1)[None], v.transpose(0, 1)[None])
         cache.advance(n)
         attended = F.scaled_dot_product_attention(q.transpose(0, 1)[None], keys, values, mask)
@@ -132,9 +132,8 @@ class MtpModule(nn.Module):
         return result
 
     def _merge(self, features: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        shape = (self.ends.width,)
-        h = F.rms_norm(features, shape, self.hidden_norm, EPS)
-        e = F.rms_norm(self.ends.embed(tokens).to(h.dtype), shape, self.token_norm, EPS)
+        h = _normed(features, self.hidden_norm)
+        e = _normed(self.ends.embed(tokens), self.token_norm)
         return self.merge(torch.cat([h, e], dim=-1))
 
     def _project(
@@ -142,18 +141,25 @@ class MtpModule(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries and keys with their positions, and values, each [..., n, heads, head_dim]."""
         heads = self.attention_heads
-        h = F.rms_norm(x, (self.ends.width,), self.attention_norm, EPS)
-        qkv = self.qkv(h).unflatten(-1, (3 * heads, self.head_dim))
+        qkv = self.qkv(_normed(x, self.attention_norm)).unflatten(-1, (3 * heads, self.head_dim))
         qk, v = qkv[..., : 2 * heads, :], qkv[..., 2 * heads :, :]
         qk = torch.addcmul(qk * cos, qk.roll(self.head_dim // 2, -1), sin)
         return qk[..., :heads, :], qk[..., heads:, :], v
 
     def _finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-        shape = (self.ends.width,)
         x = x + self.out(attended)
-        gate, up = self.gate_up(F.rms_norm(x, shape, self.mlp_norm, EPS)).chunk(2, dim=-1)
+        gate, up = self.gate_up(_normed(x, self.mlp_norm)).chunk(2, dim=-1)
         x = x + self.down(F.silu(gate) * up)
-        return F.rms_norm(x, shape, self.norm, EPS)
+        return _normed(x, self.norm)
+
+
+def _ones(width: int) -> nn.Parameter:
+    return nn.Parameter(torch.ones(width))
+
+
+def _normed(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Root-mean-square norm in the dtype of x, which may be lower than the weight's in training."""
+    return F.rms_norm(x, weight.shape, weight.to(x.dtype), EPS)
 
 
 @lru_cache(maxsize=8)

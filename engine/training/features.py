@@ -23,6 +23,9 @@ from engine.sampling import Sampling, distribution, draw
 from engine.training.data import Stream, evaluation_batches, sample_batch
 from engine.training.trainer import Budget
 
+PROMPT_LENGTH = 96
+"""Corpus tokens in front of what the target continues. [tokens]"""
+
 CONTINUED = (Sampling(0.0), Sampling(1.0))
 """How the target continues: rows of a chunk take turns."""
 
@@ -85,7 +88,7 @@ def collect(
     *,
     batch: int = 32,
     length: int = 256,
-    prompt_length: int = 96,
+    prompt_length: int = PROMPT_LENGTH,
     seed: int = 0,
     report: Callable[[float], None] = lambda share: None,
 ) -> FeatureStore:
@@ -102,7 +105,7 @@ def collect(
     batch, length : int
         Windows per chunk; tokens per window.
     prompt_length : int
-        Corpus tokens in front of what the target continues. [tokens]
+        [tokens]
     seed : int
     report : callable
         Receives the share of the budget used.
@@ -125,7 +128,7 @@ def collect(
     return FeatureStore(folder)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def described(target: Model, tokens: torch.Tensor, rows: int = 8) -> Windows:
     """Windows [num_windows, length] with the target's features; ``rows`` windows at a time."""
     parts = [
@@ -135,7 +138,7 @@ def described(target: Model, tokens: torch.Tensor, rows: int = 8) -> Windows:
     return Windows(tokens, torch.cat(parts).to("cpu", torch.bfloat16))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def continued(
     target: Model,
     prompts: torch.Tensor,
@@ -182,8 +185,8 @@ def held_out_windows(
     *,
     batch: int = 16,
     length: int = 256,
+    prompt_length: int = PROMPT_LENGTH,
     seed: int = 0,
-    prompt_length: int = 96,
 ) -> tuple[Windows, Windows]:
     """Corpus text that is never trained on, and the target's greedy continuations of it."""
     text = evaluation_batches(streams, batch, length, 1)[0][:, :length]

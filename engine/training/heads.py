@@ -5,22 +5,27 @@ same text; deeper heads weigh less. A head that only sees the past learns the
 mean of the target's laws, which is the best it can propose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from engine.heads.loading import KINDS, Heads
+from engine.heads.loading import KINDS, Heads, save_heads
 from engine.heads.target_ends import TargetEnds
 from engine.model import Model
-from engine.training.features import FeatureStore, Windows
+from engine.training.data import Stream
+from engine.training.features import PROMPT_LENGTH, FeatureStore, Windows, collect, held_out_windows
 from engine.training.trainer import Budget, Progress, make_optimizers, train
 
 RANKS = 10
 """Ranks whose accuracy is reported."""
+
+DEPTH = 5
+"""Heads of a kind, and depths whose accuracy is reported. [tokens]"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class HeadsRecipe:
         Learning rates; see ``engine.training.trainer.make_optimizers``.
     """
 
-    depth: int = 5
+    depth: int = DEPTH
     batch: int = 32
     length: int = 37
     positions: int = 32
@@ -56,6 +61,89 @@ RECIPES = {
     "hydra": HeadsRecipe(),
     "mtp": HeadsRecipe(depth=4, batch=4, length=256, positions=128),
 }
+
+
+@dataclass(frozen=True)
+class HeadsBudget:
+    """How long ``make_heads`` works: collecting once, then training each kind."""
+
+    collecting: Budget
+    training: Budget
+
+    @classmethod
+    def of_minutes(cls, minutes: float, kinds: int) -> "HeadsBudget":
+        """A third of the time for collecting, the rest for the kinds in equal parts."""
+        return cls(Budget(minutes=minutes / 3), Budget(minutes=minutes * 2 / 3 / kinds))
+
+
+def make_heads(
+    kinds: Sequence[str],
+    target: Model,
+    streams: list[Stream],
+    budget: HeadsBudget,
+    work: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    report: Callable[[str, Progress], None] = lambda kind, progress: None,
+) -> dict[str, Path]:
+    """The whole recipe: collect features once, train every kind, measure it, save it.
+
+    Interrupted, it continues where it stopped.
+
+    Parameters
+    ----------
+    kinds : sequence of {"medusa", "hydra", "mtp"}
+    target : Model
+        Run in the dtype it is given in; bfloat16 is fastest.
+    streams : list of Stream
+        The corpus, in the target's tokenizer; see ``engine.training.pair.build_corpus``.
+    budget : HeadsBudget
+    work, out : Path
+        For caches and checkpoints; for the folders of heads, named by kind.
+    seed : int
+    report : callable
+        Receives the kind and a Progress after every step.
+
+    Returns
+    -------
+    dict of str to Path
+    """
+    store = collect(target, streams, work / "features", budget.collecting, seed=seed)
+    text, greedy = held_out_windows(target, streams, batch=32)
+    mixed = Windows(
+        torch.cat([text.tokens[:4], greedy.tokens[:4]]),
+        torch.cat([text.features[:4], greedy.features[:4]]),
+    )
+    folders = {}
+    for kind in kinds:
+        heads, last = train_heads(
+            kind,
+            target,
+            store,
+            mixed,
+            budget.training,
+            work / f"{kind}.pt",
+            seed=seed,
+            report=partial(report, kind),
+        )
+        recipe = RECIPES[kind]
+        training = {
+            "objective": "KL from the target, corpus text and the target's own continuations",
+            "parameters": sum(p.numel() for p in heads.parameters()),
+            "steps": last.step,
+            "laws_per_step": recipe.batch * recipe.positions * recipe.depth,
+            "training_minutes": round(last.worked_s / 60, 1),
+            "collected_tokens": store.num_tokens,
+            "held_out_kl_nats_per_token": round(last.evaluation or float("nan"), 4),
+            "accuracy_by_rank": {
+                "corpus_text": rank_accuracies(heads, text, DEPTH, PROMPT_LENGTH),
+                "greedy_continuation": rank_accuracies(heads, greedy, DEPTH, PROMPT_LENGTH),
+            },
+        }
+        save_heads(heads, target.name, training, out / kind)
+        folders[kind] = out / kind
+    return folders
 
 
 def train_heads(
@@ -177,12 +265,12 @@ def rank_accuracies(
         the next one, given that all tokens above it are.
     """
     ends = heads.ends
-    features = windows.features.to(ends.output.device, next(heads.parameters()).dtype)
+    features = windows.features.to(ends.output.device, torch.float32)
     tokens = windows.tokens.to(ends.output.device)
     result = []
     for k, rows in enumerate(heads.unrolled(features, tokens, depth), start=1):
         start = max(first, k + 1)
         best = ends.logits(rows[:, start - k - 1 : -1].to(ends.output.dtype)).topk(ranks).indices
         hits = best == tokens[:, start:, None]
-        result.append(hits.float().mean(dim=(0, 1)).tolist())
+        result.append([round(x, 4) for x in hits.float().mean(dim=(0, 1)).tolist()])
     return result

@@ -312,7 +312,7 @@ def test_saved_heads_load_as_they_were(kind: str, target: Model, tmp_path: Path)
 @pytest.mark.parametrize("change", [{"hidden_size": 64, "head_dim": 8}, {"vocab": 65}])
 def test_heads_of_another_target_are_refused(change: dict, target: Model, tmp_path: Path) -> None:
     save_heads(random_heads("medusa", TargetEnds.of(target)), "tiny", {}, tmp_path)
-    with pytest.raises(InputError, match="trained for tiny .hidden size 32, 64 tokens"):
+    with pytest.raises(InputError, match=r"trained for tiny .hidden size 32, 64 tokens"):
         load_heads(str(tmp_path), wrap("other", tiny_llama(**change)))
 
 
@@ -365,5 +365,5 @@ def test_greedy_tree_keeps_its_bounds() -> None:
     for arguments in [(0, 1, 1), (1, 0, 1), (1, 1, 0)]:
         with pytest.raises(InputError, match="at least 1"):
             medusa_tree(accuracies, *arguments)
-    with pytest.raises(InputError, match="in .0, 1."):
+    with pytest.raises(InputError, match=r"in .0, 1."):
         medusa_tree([[1.5]], 1, 1, 1)
