@@ -7,6 +7,7 @@ text has the law of autoregressive sampling (tests/engine/test_laws.py plays
 out all outcomes). Drafters only supply logits and need not know the rule.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, Protocol
@@ -57,8 +58,11 @@ class Rule(Protocol):
         """A round begins behind this many generated tokens."""
         ...
 
-    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
-        """width children for tree positions [n] at this depth (0: pending), logits [n, vocab]."""
+    def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
+        """width children for tree positions [n], logits [n, vocab].
+
+        ``depth``: of all positions, or one per position (0: pending).
+        """
         ...
 
     def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
@@ -151,7 +155,7 @@ class _Guessing:
         """A round begins behind this many generated tokens."""
         self.start = start
 
-    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+    def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """The likeliest tokens."""
         return Choice(_likeliest(logits, width), None)
 
@@ -249,10 +253,11 @@ class Coupled(_Guessing):
         super().__init__(sampling, judged)
         self.noise, self.candidates = noise, candidates
 
-    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+    def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """The tokens that win under the noise of the position they are drafted for."""
         laws = keep_top_k(distribution(logits, self.sampling), self.candidates)
-        return Choice(_likeliest(self._perturbed(laws, (depth,)), width), None)
+        depths = (depth,) if isinstance(depth, int) else depth
+        return Choice(_likeliest(self._perturbed(laws, depths), width), None)
 
     def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
         """Softmax of log prob + noise: a rough guide to which token wins at the target."""
@@ -262,7 +267,7 @@ class Coupled(_Guessing):
     def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
         return self._perturbed(self._judging_law(logits), depths).argmax(dim=-1)
 
-    def _perturbed(self, laws: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+    def _perturbed(self, laws: torch.Tensor, depths: Sequence[int]) -> torch.Tensor:
         noise = torch.stack([self.noise.at(self.start + depth) for depth in depths])
         return laws.double().log() + noise
 
@@ -301,7 +306,7 @@ class Rejection:
     def begin(self, start: int) -> None:
         """Nothing to note: no decision depends on the position."""
 
-    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+    def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """Draw width tokens without replacement from each row's law."""
         laws = left = self.law(logits)
         drawn: list[torch.Tensor] = []
@@ -366,7 +371,7 @@ class Typical:
     def begin(self, start: int) -> None:
         """Nothing to note: no decision depends on the position."""
 
-    def choose(self, logits: torch.Tensor, depth: int, width: int) -> Choice:
+    def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """The likeliest tokens."""
         return Choice(_likeliest(logits, width), None)
 

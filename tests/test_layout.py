@@ -12,7 +12,7 @@ PROJECT = {"simulator", "engine", "profiler", "measurements", "app"}
 ALLOWED = {
     "measurements": (set(), {"pydantic", "pandas", "pyarrow", "numpy"}),
     "simulator": (set(), {"numpy", "scipy"}),
-    "engine": (set(), {"torch", "transformers", "tokenizers", "numpy"}),
+    "engine": (set(), {"torch", "transformers", "tokenizers", "safetensors", "numpy"}),
     "profiler": ({"engine", "measurements"}, {"torch", "transformers", "numpy", "pandas"}),
     "app": (
         {"simulator", "measurements"},

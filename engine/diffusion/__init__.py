@@ -1,0 +1,1 @@
+"""Absorbing-state discrete diffusion: the formulas, the network, its weights."""

@@ -1,0 +1,139 @@
+"""The training recipe: right blocks, resumable, and it learns."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.decode import Request, decode_speculative
+from engine.diffusion.lean import LeanDenoiser
+from engine.drafters.diffusion import DiffusionDrafter
+from engine.model import wrap
+from engine.training.data import Stream
+from engine.training.diffusion import (
+    DiffusionRecipe,
+    cut_blocks,
+    diffusion_loss,
+    new_denoiser,
+    target_laws,
+    train_diffusion,
+)
+from engine.training.trainer import Budget, Progress
+from engine.trees import Tree
+from tests.tiny_models import tiny_llama
+
+VOCAB = 32
+RECIPE = DiffusionRecipe(
+    heads=4, intermediate=48, max_block=6, batch=4, length=24, block_tokens=24
+)  # fmt: skip
+STREAMS = [Stream((np.arange(4000) * 5 % VOCAB).astype(np.uint16), 1.0)]
+
+
+def tiny_target(seed: int = 0):  # type: ignore[no-untyped-def]
+    return tiny_llama(vocab=VOCAB, num_key_value_heads=4, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_blocks_stand_behind_a_prefix_and_are_masked_by_their_time(seed: int) -> None:
+    windows = torch.arange(24).expand(4, 24)
+    blocks = cut_blocks(windows, RECIPE, VOCAB, np.random.default_rng(seed))
+    size = blocks.clean.shape[2]
+    assert 1 <= size <= RECIPE.max_block
+    assert blocks.starts.min() >= 1
+    assert len(set(blocks.starts.tolist())) == len(blocks.starts)
+    assert (blocks.clean == blocks.starts[:, None] + torch.arange(size)).all()
+    shown = blocks.noised != VOCAB
+    assert (blocks.noised[shown] == blocks.clean[shown]).all()
+    assert ((blocks.times > 0) & (blocks.times <= 1)).all()
+
+
+def test_times_are_uniform_where_not_all_is_masked() -> None:
+    rng = np.random.default_rng(0)
+    windows = torch.zeros(4, 24, dtype=torch.int64)
+    drawn = [cut_blocks(windows, RECIPE, VOCAB, rng, 3, 0.0) for _ in range(100)]
+    times = torch.cat([b.times.flatten() for b in drawn])
+    masked = torch.cat([(b.noised == VOCAB).float().mean(-1).flatten() for b in drawn])
+    # 3,200 draws: 4 standard errors of the mean of a uniform variable are 0.02
+    assert abs(float(times.mean()) - 0.5) < 0.02
+    assert abs(float((masked - times).mean())) < 0.02
+
+
+def test_the_target_gives_the_law_of_the_token_at_a_place() -> None:
+    target = tiny_target()
+    windows = torch.randint(0, VOCAB, (2, 12), generator=torch.Generator().manual_seed(0))
+    got = target_laws(target, windows, torch.tensor([[0, 1], [1, 7]]))
+    with torch.no_grad():
+        for row, (window, place) in enumerate([(0, 1), (1, 7)]):
+            logits = target(input_ids=windows[window : window + 1, :place]).logits[0, -1]
+            assert torch.allclose(got[row], logits.softmax(-1), atol=0.02)  # bfloat16 inside
+
+
+def test_only_open_ended_tokens_are_distilled() -> None:
+    """A visible token later in the block says more than the target knows: the data counts."""
+    target, other = tiny_target(), tiny_target(seed=3)
+    denoiser = new_denoiser(RECIPE, target)
+    windows = torch.randint(0, VOCAB, (4, 24), generator=torch.Generator().manual_seed(0))
+    blocks = cut_blocks(windows, RECIPE, VOCAB, np.random.default_rng(0), 4, 0.0)
+    noised = blocks.clean.clone()
+    noised[..., 1] = VOCAB
+    filled = type(blocks)(blocks.starts, blocks.times, blocks.clean, noised)
+    with torch.no_grad():
+        losses = [
+            float(diffusion_loss(denoiser, t, windows, filled)) for t in (None, target, other)
+        ]
+        assert losses[0] == losses[1] == losses[2]
+        noised[..., 2:] = VOCAB
+        losses = [
+            float(diffusion_loss(denoiser, t, windows, filled)) for t in (None, target, other)
+        ]
+        assert len(set(losses)) == 3
+
+
+def run(folder: Path, steps: int, stop_after: int | None = None):  # type: ignore[no-untyped-def]
+    """Losses of one (possibly interrupted) run, and its denoiser."""
+    losses: list[float] = []
+
+    def report(progress: Progress) -> None:
+        if progress.evaluation is None:
+            losses.append(progress.loss)
+        if stop_after is not None and len(losses) == stop_after:
+            raise KeyboardInterrupt
+
+    denoiser = None
+    with contextlib.suppress(KeyboardInterrupt):
+        denoiser, _ = train_diffusion(
+            RECIPE, STREAMS, tiny_target(), Budget(steps=steps), folder / "d.pt",
+            checkpoint_every_s=0.0, report=report,
+        )  # fmt: skip
+    return losses, denoiser
+
+
+def test_an_interrupted_training_resumes_to_the_same_loss_curve(tmp_path: Path) -> None:
+    whole, _ = run(tmp_path / "a", 14)
+    first, nothing = run(tmp_path / "b", 14, stop_after=6)
+    rest, denoiser = run(tmp_path / "b", 14)
+    assert nothing is None
+    assert first[:5] + rest == whole  # the step that was interrupted is done again
+    assert denoiser is not None
+
+
+def test_training_leaves_the_target_alone_and_learns_the_text(tmp_path: Path) -> None:
+    """Multiples of 5: a target that continues them finds every draft of the denoiser right."""
+    target = tiny_target()
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    denoiser, last = train_diffusion(
+        RECIPE, STREAMS, target, Budget(steps=80), tmp_path / "d.pt", distil=False
+    )
+    assert last.evaluation is not None
+    assert last.evaluation < 1.0
+    assert all(torch.equal(before[name], value) for name, value in target.state_dict().items())
+    lean = LeanDenoiser(denoiser, 64, torch.float32)
+    text = [i * 5 % VOCAB for i in range(20)]
+    cache = lean.new_cache(40)
+    prefix, blank = torch.tensor(text[:14]), torch.full((6,), VOCAB)
+    drafted = lean.denoise(prefix, blank, prefix[-1:], cache, 6.9).argmax(-1)
+    assert drafted.tolist() == text[14:]
+    request = Request(text[:8], 8)
+    decode_speculative(wrap("t", target), DiffusionDrafter(lean), request, Tree.chain(4))
