@@ -108,11 +108,11 @@ class _RMSNorm:
     def __init__(self, norm: Any) -> None:
         self.weight, self.eps = norm.weight.detach(), norm.variance_epsilon
         self.width = self.weight.shape[0]
-        self.on_cpu = self.weight.device.type == "cpu"
+        self.in_steps = self.weight.device.type == "cpu" and self.weight.dtype != torch.float64
         self.eps_tensor = torch.full((1, 1), self.eps)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.on_cpu:
+        if not self.in_steps:
             return F.rms_norm(x, (self.width,), self.weight, self.eps)
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = torch.addcmul(self.eps_tensor, norm, norm, value=1 / self.width).rsqrt_()
