@@ -2,8 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
+from engine.diffusion.loading import load_diffusion
+from engine.drafters.diffusion import DiffusionDrafter
+from engine.drafters.hydra import HydraDrafter
 from engine.drafters.language_model import LanguageModelDrafter
+from engine.drafters.lookup import LookupDrafter
+from engine.drafters.medusa import MedusaDrafter
+from engine.drafters.mtp import MtpDrafter
+from engine.drafters.ngram import NgramDrafter
+from engine.drafters.staged import StagedDrafter
 from engine.errors import InputError
+from engine.heads.hydra import HydraHeads
+from engine.heads.loading import load_heads, read_card
+from engine.heads.medusa import MedusaHeads
+from engine.heads.medusa_tree import medusa_tree
+from engine.heads.mtp import MtpModule
+from engine.katz import load_ngram
 from engine.model import Model
 from engine.trees import Growth, Tree
 from profiler.methods import Method, chain
@@ -12,6 +26,11 @@ GAMMAS = (2, 4, 6)
 TREES = {"4-2-1": Tree.k_ary((4, 2, 1)), "2-2-1-1": Tree.k_ary((2, 2, 1, 1))}
 GROWN = Growth(budget=12, depth=6, beam=4, width=3)
 FILTERED = 8  # candidate tokens
+LOWER = 3  # tokens an n-gram proposes to the draft at a time
+LONG = 10  # lookup costs nothing, so it may propose more
+MEDUSA_NODES = 16
+NGRAM, DIFFUSION = "python-ngram", "python-diffusion"
+MEDUSA, HYDRA, MTP = "python-medusa", "python-hydra", "python-mtp"
 
 Maker = Callable[[Model, Model, Sequence[int]], list[Method]]
 
@@ -78,9 +97,113 @@ def _trees(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
     ]
 
 
+def _staged(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    ngram = NgramDrafter(load_ngram(NGRAM, draft))
+    chains = [
+        Method(
+            "staged",
+            {"num_draft_tokens": gamma, "lower": "ngram"},
+            StagedDrafter(draft, ngram, Tree.chain(LOWER)),
+            Tree.chain(gamma),
+        )
+        for gamma in gammas
+    ]
+    last = gammas[-1]
+    lookup = Method(
+        "staged",
+        {"num_draft_tokens": last, "lower": "lookup"},
+        StagedDrafter(draft, LookupDrafter(), Tree.chain(LOWER)),
+        Tree.chain(last),
+    )
+    tree = Method(
+        "staged",
+        {"tree": "2-2-1-1", "lower": "ngram"},
+        StagedDrafter(draft, ngram, Tree.chain(LOWER)),
+        TREES["2-2-1-1"],
+    )
+    return [*chains, lookup, tree]
+
+
+def _ngram(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    drafter = NgramDrafter(load_ngram(NGRAM, target))
+    return [
+        Method("ngram", {"num_draft_tokens": gamma}, drafter, Tree.chain(gamma)) for gamma in gammas
+    ]
+
+
+def _lookup(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    return [
+        Method("lookup", {"num_draft_tokens": gamma}, LookupDrafter(), Tree.chain(gamma))
+        for gamma in (*gammas, LONG)
+    ]
+
+
+def _diffusion(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    model = load_diffusion(DIFFUSION, target)
+    return [
+        Method(
+            "diffusion",
+            {"num_draft_tokens": gamma, "steps": steps},
+            DiffusionDrafter(model, steps),
+            Tree.chain(gamma),
+        )
+        for gamma, steps in ((4, 1), (8, 1), (8, 2), (8, 4))
+    ]
+
+
+def _medusa(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    heads = load_heads(MEDUSA, target)
+    if not isinstance(heads, MedusaHeads):
+        raise InputError(f"'{MEDUSA}' holds other heads than Medusa's")
+    drafter = MedusaDrafter(heads)
+    tree = _rank_tree(MEDUSA)
+    typical: dict[str, int | float | str] = {"nodes": MEDUSA_NODES, "rule": "typical"}
+    return [
+        Method("medusa", {"num_draft_tokens": 3}, drafter, Tree.chain(3)),
+        Method("medusa", {"nodes": MEDUSA_NODES}, drafter, tree),
+        Method("medusa", {"nodes": MEDUSA_NODES, "rule": "match"}, drafter, tree, "match"),
+        Method("medusa", typical, drafter, tree, "typical"),
+    ]
+
+
+def _hydra(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    heads = load_heads(HYDRA, target)
+    if not isinstance(heads, HydraHeads):
+        raise InputError(f"'{HYDRA}' holds other heads than Hydra's")
+    drafter = HydraDrafter(heads)
+    tree = _rank_tree(HYDRA)
+    return [
+        Method("hydra", {"num_draft_tokens": 3}, drafter, Tree.chain(3)),
+        Method("hydra", {"nodes": MEDUSA_NODES}, drafter, tree),
+    ]
+
+
+def _rank_tree(source: str) -> Tree:
+    """The tree that the heads' measured accuracies suggest."""
+    accuracies = read_card(source)["accuracy_by_rank"]["greedy_continuation"]
+    return medusa_tree(accuracies, MEDUSA_NODES, max_depth=5, max_children=6)
+
+
+def _mtp(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    module = load_heads(MTP, target)
+    if not isinstance(module, MtpModule):
+        raise InputError(f"'{MTP}' holds no MTP module")
+    drafter = MtpDrafter(module)
+    return [
+        Method("mtp", {"num_draft_tokens": gamma}, drafter, Tree.chain(gamma)) for gamma in gammas
+    ]
+
+
 MAKERS: dict[str, Maker] = {
     "autoregressive": _autoregressive,
     "chain": _chains,
     "tree": _trees,
+    "staged": _staged,
+    "ngram": _ngram,
+    "lookup": _lookup,
+    "diffusion": _diffusion,
+    "medusa": _medusa,
+    "hydra": _hydra,
+    "mtp": _mtp,
 }
 NAMES = tuple(MAKERS)
