@@ -197,22 +197,31 @@ def bench(
 
 @app.command()
 def train(
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(help="pair, medusa, hydra, mtp, diffusion, ngram or all; default: pair."),
+    ] = None,
     out: Out = Path("runs/zoo"),
-    minutes: Annotated[float | None, typer.Option(help="Work for so long.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Or so many steps per model.")] = None,
+    target: Target = None,
+    draft: Draft = None,
+    minutes: Annotated[float | None, typer.Option(help="Work for so long, all together.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Or so many steps each.")] = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train the embedded pair on the Python source found on this machine; resumes."""
+    """Train the embedded pair, or drafters for a target, on Python source found here; resumes."""
     from app.commands import train as command
     from app.terminal import print_json
 
-    folders = command.run(out, minutes, steps, device, seed)
+    folders = command.run(
+        kinds or ["pair"], out, minutes, steps, device, seed, target=target, draft=draft
+    )
     if as_json:
         print_json(folders)
     else:
-        print(f"--target {folders['target']} --draft {folders['draft']}")
+        for kind, folder in folders.items():
+            print(f"{kind}: {folder}")
 
 
 @app.command("app")

@@ -119,15 +119,15 @@ def test_the_train_command_makes_a_pair_that_loads_and_is_not_trained_twice(
         vocab_size=300, context=64, hidden=32, intermediate=48, heads=2, target_layers=2,
         batch=2, length=16,
     )  # fmt: skip
-    folders = command.run(tmp_path, None, 3, "cpu", seed=0, recipe=recipe)
+    folders = command.run(["pair"], tmp_path, None, 3, "cpu", 0, recipe=recipe)
     target, draft = load_model(folders["target"]), load_model(folders["draft"])
     check_same_tokenizer(target, draft)
     assert target.hf.config.num_hidden_layers == 2
     assert draft.hf.config.num_hidden_layers == 1
     weights = target.hf.state_dict()
-    again = command.run(tmp_path, None, 3, "cpu", seed=0, recipe=recipe)
+    again = command.run(["pair"], tmp_path, None, 3, "cpu", 0, recipe=recipe)
     assert again == folders  # nothing left to do: the same weights
     reloaded = load_model(folders["target"]).hf.state_dict()
     assert all(torch.equal(weights[name], reloaded[name]) for name in weights)
     with pytest.raises(InputError, match="either --minutes or --steps"):
-        command.run(tmp_path, 1.0, 3, "cpu", seed=0, recipe=recipe)
+        command.run(["pair"], tmp_path, 1.0, 3, "cpu", 0, recipe=recipe)
