@@ -43,8 +43,9 @@ class Lean:
     context : int
         Longest sequence the positions cover. [tokens]
     cache_dtype : torch.dtype
-        On a CPU float32 whatever the weights: attention over a bfloat16 cache
-        takes 3 to 6 times as long there. Elsewhere that of the weights.
+        Of the cache and of logits. On a CPU float32 whatever the weights:
+        in bfloat16 attention takes 1.3 to 6 times as long there, and choosing
+        the largest logit 4 times. Elsewhere that of the weights.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -107,13 +108,16 @@ class Lean:
         x = self.hidden(tokens, cache, layout)
         first = x.shape[0] - num_logits
         if not want_features:
-            return self.head(self.norm(x[first:])), None
+            return self._logits(self.norm(x[first:])), None
         features = self.norm(x)
-        return self.head(features[first:]), features
+        return self._logits(features[first:]), features
 
     def forward_batch(self, tokens: torch.Tensor, step: BatchStep) -> torch.Tensor:
         """Logits [rows, n, vocab] of tokens [rows, n]; see ``engine.model.Forward``."""
         # padding may stand behind the last position there is
         positions = step.positions.clamp(max=self.context - 1).flatten()
         x = self.blocks(tokens.flatten(), positions, step)
-        return self.head(self.norm(x)).view(*tokens.shape, -1)
+        return self._logits(self.norm(x)).view(*tokens.shape, -1)
+
+    def _logits(self, features: torch.Tensor) -> torch.Tensor:
+        return self.head(features).to(self.cache_dtype)

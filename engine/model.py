@@ -110,7 +110,7 @@ class Model:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of weights and logits; a cache may hold more (``Forward.cache_dtype``)."""
+        """Of the weights; caches and logits may be wider (``Forward.cache_dtype``)."""
         return self.hf.dtype
 
     @property
