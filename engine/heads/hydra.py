@@ -2,9 +2,9 @@
 
 Ankner et al., "Hydra: Sequentially-Dependent Draft Heads for Medusa Decoding",
 arXiv:2402.05109, section 3: f_k(h, x_0, ..., x_{k-1}), where h belongs to the
-last committed token, x_0 is the pending token and x_1 ... are drafts. A
-perceptron on [h; E(x_0); ...; E(x_{k-1})], added to h; embedding and output
-head are the target's, frozen and shared.
+last committed token, x_0 is the pending token and x_1 ... are drafts. As in
+``engine.heads.medusa``, but the perceptron sees [h; E(x_0); ...; E(x_{k-1})];
+embedding E and output head are the target's, frozen and shared.
 """
 
 import torch
@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from engine.heads.target_ends import TargetEnds
+
+EPS = 1e-6
 
 
 class HydraHeads(nn.Module):
@@ -33,8 +35,9 @@ class HydraHeads(nn.Module):
         self.ends, self.num_heads, self.inner = ends, num_heads, inner
         width = ends.width
         self.up = nn.ModuleList(nn.Linear((2 + k) * width, inner) for k in range(num_heads))
-        # zeros: every head begins as the target's own output head
         self.down = nn.ParameterList(torch.zeros(width, inner) for _ in range(num_heads))
+        self.skip = nn.ParameterList(torch.ones(width) for _ in range(num_heads))
+        self.norm = nn.ParameterList(torch.ones(width) for _ in range(num_heads))
 
     @property
     def config(self) -> dict[str, int]:
@@ -59,8 +62,10 @@ class HydraHeads(nn.Module):
         -------
         torch.Tensor [..., width]
         """
-        inside = F.silu(self.up[depth - 1](seen))
-        return seen[..., : self.ends.width] + F.linear(inside, self.down[depth - 1])
+        head, width = depth - 1, self.ends.width
+        inside = F.linear(F.silu(self.up[head](seen)), self.down[head])
+        mixed = torch.addcmul(inside, seen[..., :width], self.skip[head])
+        return F.rms_norm(mixed, (width,), self.norm[head].to(mixed.dtype), EPS)
 
     def unrolled(
         self, features: torch.Tensor, tokens: torch.Tensor, depth: int

@@ -1,9 +1,11 @@
 """Medusa heads: each sees the target's last hidden state and predicts one token further.
 
-Cai et al., "Medusa", arXiv:2401.10774, section 2.1.1: head k = W2 (SiLU(W1 h) + h),
-with an own vocabulary matrix W2 per head. Here the target's frozen output head
-serves all of them, which keeps K heads small; a d x r x d perceptron takes the
-place of W1 and of what W2 could learn, since SiLU alone can hardly lower a coordinate.
+Cai et al., "Medusa", arXiv:2401.10774, section 2.1.1: head k = V (SiLU(W1 h) + h),
+and each head has a vocabulary matrix V of its own. Here the target's frozen
+output head serves all of them, which keeps K heads small. It expects states
+like those behind the target's final norm, and V can no longer make up for
+SiLU, which hardly lowers a coordinate; hence head k =
+V norm(W2 SiLU(W1 h) + s h), with a scale s per coordinate and r hidden units.
 
 With h of the last committed token, the target itself predicts the pending
 token; head 1 predicts the token behind that, head k the k-th.
@@ -14,6 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from engine.heads.target_ends import TargetEnds
+
+EPS = 1e-6
 
 
 class MedusaHeads(nn.Module):
@@ -36,6 +40,8 @@ class MedusaHeads(nn.Module):
         # the heads stand one behind the other, so that one product serves all
         self.up = nn.Linear(ends.width, num_heads * inner)
         self.down = nn.Parameter(torch.zeros(num_heads * ends.width, inner))
+        self.skip = nn.Parameter(torch.ones(num_heads * ends.width))
+        self.norm = nn.Parameter(torch.ones(num_heads * ends.width))
 
     @property
     def config(self) -> dict[str, int]:
@@ -58,8 +64,11 @@ class MedusaHeads(nn.Module):
         wide = count * self.inner
         inside = F.silu(F.linear(features, self.up.weight[:wide], self.up.bias[:wide]))
         inside = inside.view(-1, count, self.inner).transpose(0, 1)
-        down = self.down.view(self.num_heads, self.ends.width, self.inner)[:count]
-        return features + inside @ down.transpose(1, 2)
+        width = self.ends.width
+        down = self.down.view(self.num_heads, width, self.inner)[:count]
+        skip, norm = (v.view(-1, 1, width)[:count] for v in (self.skip, self.norm))
+        mixed = torch.addcmul(inside @ down.transpose(1, 2), features, skip)
+        return F.rms_norm(mixed, (width,), None, EPS) * norm
 
     def unrolled(
         self, features: torch.Tensor, tokens: torch.Tensor, depth: int

@@ -52,14 +52,14 @@ class HeadsRecipe:
     length: int = 37
     positions: int = 32
     decay: float = 0.8
-    matrix_rate: float = 4e-3
+    matrix_rate: float = 1.2e-2
     other_rate: float = 3e-3
 
 
 RECIPES = {
     "medusa": HeadsRecipe(),
     "hydra": HeadsRecipe(),
-    "mtp": HeadsRecipe(depth=4, batch=4, length=256, positions=128),
+    "mtp": HeadsRecipe(depth=4, batch=4, length=256, positions=128, matrix_rate=6e-3),
 }
 
 
