@@ -29,7 +29,7 @@ class LeanDenoiser:
     context : int
         Longest text. [tokens]
     dtype : torch.dtype
-        Of weights, cache and logits.
+        Of weights and cache.
 
     Attributes
     ----------
@@ -53,9 +53,10 @@ class LeanDenoiser:
         self.offsets = denoiser.offset_embed.to(dtype)
         self.layers = [_Weights(layer, dtype) for layer in denoiser.blocks]
         places = torch.arange(context + config.max_block, device=self.device)
+        self._places = places
         cos, sin = rotary_table(places, config.head_dim, config.rope_theta)
         self.cos, self.sin = cos[:, None].to(dtype), sin[:, None].to(dtype)
-        self._prefix_gains = denoiser.norms.to(dtype)[:, None]  # [norms, 1, width]
+        self._prefix_gains = denoiser.norms.to(dtype)  # [norms, 1, width]
         self._denoiser = denoiser
         self._block_gains: dict[float, torch.Tensor] = {}
         self._gains: dict[tuple[float, int, int], torch.Tensor] = {}
@@ -108,20 +109,23 @@ class LeanDenoiser:
 
         Returns
         -------
-        torch.Tensor [size, vocab]
+        torch.Tensor [size, vocab], float32
             Logits of the clean tokens.
         """
         c, b, past = prefix.shape[0], block.shape[0], cache.length
         n, width, eps = c + b, self.width, self.config.eps
         cache.require(n)
-        embedded = F.embedding(torch.cat([prefix, block, last]), self.embedding)
-        x = embedded[:n]
         if b:
-            standing = embedded[n:] * (block == self.vocab_size)[:, None]
+            held = torch.cat([prefix, last, block[:-1]])
+            x = F.embedding(held, self.embedding)
+            standing = x[c : c + 1] * (held[c:] == self.vocab_size)[:, None]
             x[c:] += standing.add_(self.offsets[:b])
+        else:
+            x = F.embedding(prefix, self.embedding)
         gains = self._gains_of(sigma, c, b)
         mask = self._mask(c, b, past) if c and n > 1 else None
-        cos, sin = self.cos[past : past + n], self.sin[past : past + n]
+        # row 0 of the block stands where the prefix ends, on its last token
+        cos, sin = self._rotary(past, c, b)
         half = self.head_dim // 2
         for index, layer in enumerate(self.layers):
             h = F.rms_norm(x, (width,), None, eps) * gains[2 * index]
@@ -137,7 +141,8 @@ class LeanDenoiser:
             x = x + F.linear(F.silu(gate) * up, layer.down)
         cache.advance(c)  # the block's keys lie behind and are overwritten
         h = F.rms_norm(x[c:], (width,), None, eps) * gains[-1][c:]
-        return F.linear(h, self.head)
+        # float32: choosing among bfloat16 logits takes four times as long on a CPU
+        return F.linear(h, self.head).float()
 
     def _gains_of(self, sigma: float, c: int, b: int) -> torch.Tensor:
         """Gains of every norm [norms, c + b, width]: the plain ones, then the block's."""
@@ -153,6 +158,16 @@ class LeanDenoiser:
             shown = self._prefix_gains.expand(-1, c, -1)
             self._gains[key] = torch.cat([shown, self._block_gains[sigma].expand(-1, b, -1)], 1)
         return self._gains[key]
+
+    def _rotary(self, past: int, c: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rotary rows of c prefix tokens and of a block whose row 0 stands on the last of them."""
+        if c == 0:
+            return self.cos[past - 1 : past - 1 + b], self.sin[past - 1 : past - 1 + b]
+        if b == 0:
+            return self.cos[past : past + c], self.sin[past : past + c]
+        end = past + c
+        places = torch.cat([self._places[past:end], self._places[end - 1 : end - 1 + b]])
+        return self.cos[places], self.sin[places]
 
     def _mask(self, c: int, b: int, past: int) -> torch.Tensor:
         """Additive [c + b, past + c + b]: prefix tokens see what is before, the block all."""

@@ -2,8 +2,13 @@
 
 Prefix tokens see what came before them and nothing of the block, and do not
 depend on the noise: their keys and values are cached, and a denoising step
-costs the block's tokens, however long the text. Block tokens see the whole
+costs the block's tokens, however long the text. Block rows see the whole
 prefix and one another. Embedding and output head are the target's, frozen.
+
+Rows are shifted as in a language model, so that one can be started from: row
+0 holds the prefix's last token, row j the block's token j - 1 or a mask, and
+each gives the law of the token behind it. (The block's last token is in no
+row: what is known of it informs no other.)
 
 This module is what is trained, many blocks of a window at once; decoding runs
 engine/diffusion/lean.py, which computes the same.
@@ -71,7 +76,7 @@ class Layer(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Log law of every masked token of a block, given the prefix and the block's visible tokens.
+    """Law of every masked token of a block, given the prefix and the block's visible tokens.
 
     Parameters
     ----------
@@ -89,9 +94,12 @@ class Denoiser(nn.Module):
         self.register_buffer("embedding", embedding.detach(), persistent=False)
         self.register_buffer("head", head.detach(), persistent=False)
         self.mask = nn.Parameter(torch.zeros(config.width))
-        self.offset_embed = nn.Parameter(0.02 * torch.randn(config.max_block, config.width))
+        offsets = 0.02 * torch.randn(config.max_block, config.width)
+        offsets[0] = 0.0  # row 0 starts as a language model's
+        self.offset_embed = nn.Parameter(offsets)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.norms = nn.Parameter(torch.ones(config.num_norms, config.width))
+        # three axes: these are gains, not a matrix that Muon may rotate
+        self.norms = nn.Parameter(torch.ones(config.num_norms, 1, config.width))
         self.time_in = nn.Linear(TIME_FEATURES, 32)
         self.time_out = nn.Linear(32, config.num_norms * config.width, bias=False)
         nn.init.zeros_(self.time_out.weight)
@@ -105,7 +113,7 @@ class Denoiser(nn.Module):
         """Gains of all norms for block tokens at noise sigma [...]: [..., norms, width]."""
         change = self.time_out(F.silu(self.time_in(time_features(sigma))))
         shape = (*sigma.shape, self.config.num_norms, self.config.width)
-        return self.norms * (1 + change.view(shape))
+        return self.norms[:, 0] * (1 + change.view(shape))
 
     def forward(
         self,
@@ -139,10 +147,10 @@ class Denoiser(nn.Module):
         of_blocks = self.gains(sigma).repeat_interleave(
             size, dim=1
         )  # [batch, tokens, norms, width]
-        of_prefix = self.norms.expand(batch, length, *self.norms.shape)
+        of_prefix = self.norms[:, 0].expand(batch, length, -1, -1)
         gains = torch.cat([of_prefix, of_blocks], dim=1)
         mask = window_mask(length, starts, size)
-        places = starts[:, None] + torch.arange(size, device=starts.device)
+        places = starts[:, None] - 1 + torch.arange(size, device=starts.device)
         positions = torch.cat([torch.arange(length, device=starts.device), places.flatten()])
         cos, sin = rotary_table(positions, self.config.head_dim, self.config.rope_theta)
         for index, layer in enumerate(self.blocks):
@@ -157,11 +165,12 @@ class Denoiser(nn.Module):
     def _inputs(
         self, prefix: torch.Tensor, blocks: torch.Tensor, starts: torch.Tensor
     ) -> torch.Tensor:
-        """Embeddings of block tokens; a masked one stands on its prefix's last token."""
-        is_masked = (blocks == self.config.vocab_size)[..., None]
-        shown = F.embedding(blocks.clamp(max=self.config.vocab_size - 1), self.embedding)
-        anchor = F.embedding(prefix[:, starts - 1], self.embedding)[:, :, None]
-        x = torch.where(is_masked, anchor + self.mask, shown)
+        """Embeddings of block rows; a masked one stands on its prefix's last token."""
+        last = prefix[:, starts - 1, None]
+        held = torch.cat([last, blocks[..., :-1]], dim=-1)
+        is_masked = (held == self.config.vocab_size)[..., None]
+        shown = F.embedding(held.clamp(max=self.config.vocab_size - 1), self.embedding)
+        x = torch.where(is_masked, F.embedding(last, self.embedding) + self.mask, shown)
         return (x + self.offset_embed[: blocks.shape[2]]).flatten(1, 2)
 
     def _attend(

@@ -219,7 +219,7 @@ class DiffusionDrafter:
         """
         is_masked = state == self.model.vocab_size
         guesses = self._guess(logits, rule)
-        sure = logits.float().softmax(-1).gather(1, guesses[:, None])[:, 0]
+        sure = logits.softmax(-1).gather(1, guesses[:, None])[:, 0]
         sure = sure.masked_fill(~is_masked, 2.0)  # what is fixed stays fixed
         fixed = torch.zeros_like(is_masked)
         fixed[sure.topk(state.shape[0] - num_masked).indices] = True

@@ -4,7 +4,7 @@ One forward reads a window of text once and denoises many blocks at random
 places in it, each behind the prefix that it would have when drafting. The
 loss is the denoising score entropy (engine/diffusion/loss.py).
 
-Distilled: where nothing later in the block is visible, a masked token's target
+Distilled: where the denoiser sees nothing later in the block, a masked token's target
 is the target model's law given all tokens before it instead of the token
 itself. Averaged over the masked tokens before it that is the law of the token
 given what the denoiser sees, so the minimiser is that of text written by the
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from transformers import PreTrainedModel
 
 from engine.diffusion.loss import denoising_score_entropy
-from engine.diffusion.network import Denoiser, DenoiserConfig, Layer
+from engine.diffusion.network import Denoiser, DenoiserConfig
 from engine.diffusion.noise import EPSILON, total_noise
 from engine.training.data import Stream, evaluation_batches, sample_batch
 from engine.training.trainer import Budget, Progress, make_optimizers, train
@@ -45,6 +45,8 @@ class DiffusionRecipe:
         About so many block tokens per window. [tokens]
     share_all_masked : float
         Share of blocks at time 1, where every draft begins; the others' times are uniform.
+    matrix_rate, other_rate : float
+        Learning rates, of Muon and of AdamW.
     """
 
     layers: int = 2
@@ -54,7 +56,9 @@ class DiffusionRecipe:
     batch: int = 4
     length: int = 512
     block_tokens: int = 512
-    share_all_masked: float = 0.5
+    share_all_masked: float = 0.75
+    matrix_rate: float = 4e-3
+    other_rate: float = 3e-3
 
     def config(self, vocab_size: int, width: int) -> DenoiserConfig:
         """Shape of the network for a target."""
@@ -159,7 +163,9 @@ def diffusion_loss(
     labels = blocks.clean.to(device)[is_masked]
     laws = F.one_hot(labels, vocab_size).float()
     if target is not None:
-        later_visible = (~is_masked).flip(-1).cumsum(-1).flip(-1) > 0
+        visible = ~is_masked
+        visible[..., -1] = False  # is in no row
+        later_visible = visible.flip(-1).cumsum(-1).flip(-1) > 0
         open_ended = ~later_visible[is_masked]
         places = is_masked.nonzero()[open_ended]
         where = blocks.starts.to(device)[places[:, 1]] + places[:, 2]
@@ -169,19 +175,21 @@ def diffusion_loss(
     return losses.sum() / is_masked.numel()
 
 
-def new_denoiser(recipe: DiffusionRecipe, target: PreTrainedModel) -> Denoiser:
+def new_denoiser(
+    recipe: DiffusionRecipe, target: PreTrainedModel, draft: PreTrainedModel | None = None
+) -> Denoiser:
     """A denoiser for a target, with the target's embedding and head.
 
-    From a Llama of the same width its layers start as the target's first and last ones.
+    It starts as a language model where one of the Llama family is at hand: with the layers of
+    the draft, or else the target's first, and further layers that add nothing yet.
     """
     embedding = target.get_input_embeddings().weight
     config = recipe.config(embedding.shape[0], embedding.shape[1])
     denoiser = Denoiser(config, embedding, target.get_output_embeddings().weight)
-    if target.config.model_type == "llama":
-        theirs = target.model.layers
-        chosen = [theirs[0], *theirs[len(theirs) - recipe.layers + 1 :]]
-        for mine, layer in zip(denoiser.blocks, chosen, strict=False):
-            _copy_llama_layer(mine, layer)
+    source = draft or target
+    if source.config.model_type == "llama" and source.config.hidden_size == config.width:
+        layers = list(source.model.layers)[: recipe.layers] if draft else [source.model.layers[0]]
+        _start_from_llama(denoiser, layers, source.model.norm.weight)
     return denoiser
 
 
@@ -194,6 +202,7 @@ def train_diffusion(
     *,
     device: str = "cpu",
     seed: int = 0,
+    draft: PreTrainedModel | None = None,
     distil: bool = True,
     checkpoint_every_s: float = 120.0,
     report: Callable[[Progress], None] = lambda progress: None,
@@ -210,6 +219,8 @@ def train_diffusion(
     checkpoint : Path
     device : str
     seed : int
+    draft : PreTrainedModel, optional
+        Its layers are where the denoiser starts; see ``new_denoiser``.
     distil : bool
         Learn the target's laws; False learns the data's tokens.
     checkpoint_every_s : float
@@ -225,7 +236,7 @@ def train_diffusion(
     torch.manual_seed(seed)
     target = target.to(device).eval()
     teacher = target if distil else None
-    denoiser = new_denoiser(recipe, target).to(device).train()
+    denoiser = new_denoiser(recipe, target, draft).to(device).train()
     vocab_size = denoiser.config.vocab_size
     held_out = evaluation_batches(streams, 4, recipe.length, 4)
 
@@ -246,7 +257,7 @@ def train_diffusion(
 
     last = train(
         denoiser,
-        make_optimizers(denoiser, matrix_rate=4e-3, other_rate=3e-3),
+        make_optimizers(denoiser, recipe.matrix_rate, recipe.other_rate),
         loss_of,
         evaluate,
         budget,
@@ -258,20 +269,27 @@ def train_diffusion(
     return denoiser.eval(), last
 
 
-def _copy_llama_layer(mine: Layer, layer: Any) -> None:
-    """Fused weights from a Llama layer with as many key as query heads; else leave as is."""
-    attention, mlp = layer.self_attn, layer.mlp
-    sources = {
-        "qkv": [attention.q_proj, attention.k_proj, attention.v_proj],
-        "out": [attention.o_proj],
-        "gate_up": [mlp.gate_proj, mlp.up_proj],
-        "down": [mlp.down_proj],
-    }
-    with torch.no_grad():
+@torch.no_grad()
+def _start_from_llama(denoiser: Denoiser, layers: list[Any], norm: torch.Tensor) -> None:
+    """The first layers as given, where shapes agree; later ones leave the stream as it is."""
+    for index, (mine, layer) in enumerate(zip(denoiser.blocks, layers, strict=False)):
+        attention, mlp = layer.self_attn, layer.mlp
+        sources = {
+            "qkv": [attention.q_proj, attention.k_proj, attention.v_proj],
+            "out": [attention.o_proj],
+            "gate_up": [mlp.gate_proj, mlp.up_proj],
+            "down": [mlp.down_proj],
+        }
         for name, parts in sources.items():
             fused = torch.cat([part.weight for part in parts])
             if fused.shape == getattr(mine, name).shape:
                 getattr(mine, name).copy_(fused)
+        denoiser.norms[2 * index, 0] = layer.input_layernorm.weight
+        denoiser.norms[2 * index + 1, 0] = layer.post_attention_layernorm.weight
+    for mine in denoiser.blocks[len(layers) :]:
+        mine.out.zero_()
+        mine.down.zero_()
+    denoiser.norms[-1, 0] = norm
 
 
 def _autocast(device: torch.device) -> torch.autocast:

@@ -112,14 +112,14 @@ def error(
 # --- the drafter's law
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("acceptance", ACCEPTANCES)
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=lambda s: s.label)
 def test_one_step_is_lossless(sampling: Sampling, acceptance: str, seed: int) -> None:
     assert error(seed, 2, 1, acceptance, 3, sampling) < EXACT
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("acceptance", ACCEPTANCES)
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=lambda s: s.label)
 def test_two_steps_are_lossless(sampling: Sampling, acceptance: str, seed: int) -> None:
@@ -220,7 +220,7 @@ def test_vectors_stored_out_of_order_are_rejected() -> None:
             3,
             PLAIN,
         )
-        for seed in range(3)
+        for seed in range(2)
     ]
     assert min(errors) > 1e-3
 
