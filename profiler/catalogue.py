@@ -180,7 +180,7 @@ def _hydra(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 def _rank_tree(source: str) -> Tree:
     """The tree that the heads' measured accuracies suggest."""
-    accuracies = read_card(source)["accuracy_by_rank"]["greedy_continuation"]
+    accuracies = read_card(source)["training"]["accuracy_by_rank"]["greedy_continuation"]
     return medusa_tree(accuracies, MEDUSA_NODES, max_depth=5, max_children=6)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def some_text(vocab: int, rows: int, length: int, seed: int = 0) -> np.ndarray:
     return text.astype(np.uint16)
 
 
+@cache
 def small_ngram(vocab: int = VOCAB, seed: int = 0, **settings: object) -> KatzTrigram:
     return build_ngram([some_text(vocab, 6, 12, seed)], vocab, **settings)  # type: ignore[arg-type]
 
@@ -324,7 +326,8 @@ def test_other_vocabularies_are_refused() -> None:
 def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     model = wrap("target", tiny_llama(vocab=len(tokenizer)), tokenizer)
-    ngram = small_ngram(len(tokenizer), made={"vocabulary_sha256": "0" * 64})
+    text = [some_text(len(tokenizer), 6, 12)]
+    ngram = build_ngram(text, len(tokenizer), made={"vocabulary_sha256": "0" * 64})
     save_ngram(ngram, tmp_path)
     with pytest.raises(InputError, match="another tokenizer than target's"):
         load_ngram(str(tmp_path), model)
