@@ -142,7 +142,8 @@ def recursive_rejection(draft: Draft, target: torch.Tensor, randomness: Randomne
     assert laws is not None
     device = tokens.device
     law_of = draft.law_of or tuple(range(len(tree)))
-    residual = target.clone()
+    # a drafter may keep its laws in float64, as tables do
+    residual = target.to(torch.promote_types(target.dtype, laws.dtype), copy=True)
     onward = torch.arange(len(tree) + 1, device=device)  # position -> kept child's, or itself
     parents = sorted(tree.children, key=lambda node: -len(tree.children[node]))
     left = laws[[law_of[tree.children[node][0]] for node in parents]].clone()

@@ -15,7 +15,7 @@ from engine.drafters.ngram import NgramDrafter
 from engine.errors import InputError
 from engine.katz import KatzTrigram, check_same_vocabulary, load_ngram, save_ngram
 from engine.model import ZOO, wrap
-from engine.rules import Match, Rejection
+from engine.rules import Match, Rejection, RuleName
 from engine.sampling import Sampling
 from engine.training.ngram import CUT, build_ngram, kept_shares, train_ngram
 from engine.training.sampled_text import TextRecipe, sample_texts
@@ -252,6 +252,19 @@ def test_the_text_is_the_autoregressive_one(
         "bonus",
         "target",
     }
+
+
+@pytest.mark.parametrize("rule", ["rejection", "block"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_float64_laws_meet_float32_targets(shape: Shape, rule: RuleName) -> None:
+    """Tables have float64 laws, models float32 ones; trees once refused the mixture."""
+    if rule == "block" and shape is not SHAPES["chain"]:
+        pytest.skip("block verification judges chains")
+    target = wrap("target", tiny_llama())
+    request = Request([1, 2, 3], 40, Sampling(1.0), seed=5, rule=rule)
+    drafter = NgramDrafter(small_ngram(64), sampled=True)
+    ours = decode_speculative(target, drafter, request, shape)
+    assert len(ours.tokens) == 40
 
 
 def test_one_token_prompts_work() -> None:
