@@ -285,14 +285,19 @@ class DiffusionDrafter:
 def block_sizes(depth: int, num_steps: int, max_block: int) -> list[int]:
     """Lengths of the blocks of a draft of depth tokens, from left to right.
 
+    Short ones first: a token is the surer the nearer it stands to its block's
+    start, and the draft's first tokens are the ones that are always judged.
+
     Examples
     --------
-    >>> block_sizes(8, 2, 16), block_sizes(3, 4, 16)
-    ([4, 4], [1, 1, 1])
+    >>> block_sizes(8, 2, 16), block_sizes(3, 4, 16), block_sizes(20, 3, 16)
+    ([1, 7], [1, 1, 1], [1, 3, 16])
     """
-    steps = min(num_steps, depth)
-    ends = [round(depth * (step + 1) / steps) for step in range(steps)]
-    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    sizes: list[int] = []
+    for before in reversed(range(min(num_steps, depth))):
+        sizes.append(min(max_block, depth - before))
+        depth -= sizes[-1]
+    return sizes[::-1]
 
 
 def _chain(proposal: Proposal) -> tuple[torch.Tensor, Tree, torch.Tensor | None]:

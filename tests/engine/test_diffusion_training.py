@@ -1,6 +1,7 @@
 """The training recipe: right blocks, resumable, and it learns."""
 
 import contextlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,12 @@ import pytest
 import torch
 
 from engine.diffusion.lean import LeanDenoiser
+from engine.diffusion.loading import load_diffusion
 from engine.diffusion.noise import sigma_at
+from engine.errors import InputError
+from engine.model import wrap
+from engine.training import diffusion_drafter, pair
+from engine.training.corpus import Document
 from engine.training.data import Stream
 from engine.training.diffusion import (
     DiffusionRecipe,
@@ -19,8 +25,10 @@ from engine.training.diffusion import (
     target_laws,
     train_diffusion,
 )
+from engine.training.diffusion_drafter import make_diffusion
+from engine.training.tokenizer import train_tokenizer
 from engine.training.trainer import Budget, Progress
-from tests.tiny_models import tiny_llama
+from tests.tiny_models import tiny_llama, tiny_tokenizer
 
 VOCAB = 32
 RECIPE = DiffusionRecipe(
@@ -143,3 +151,30 @@ def test_a_denoiser_starts_as_the_language_model_it_is_made_from() -> None:
     got = lean.denoise(prefix, torch.full((1,), VOCAB), prefix, lean.new_cache(8), sigma_at(1.0))
     with torch.no_grad():
         assert torch.allclose(got, target(input_ids=prefix[None]).logits[0], atol=1e-4)
+
+
+def test_the_recipe_makes_a_drafter_that_loads_and_is_not_trained_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        Document(Path(f"{i}.py"), f"def add_{i}(a, b):\n    return a + {i}\n" * 40)
+        for i in range(30)
+    ]
+    monkeypatch.setattr(pair, "stdlib_documents", lambda: texts[:20])
+    monkeypatch.setattr(pair, "package_documents", lambda: texts[20:])
+    monkeypatch.setattr(diffusion_drafter, "MEASURED_PROMPTS", 2)
+    tokenizer = tiny_tokenizer(1024)
+    hf = tiny_llama(vocab=len(tokenizer), num_key_value_heads=4, context=1024)
+    target = wrap("tiny", hf, tokenizer)
+    work, folder = tmp_path / "work", tmp_path / "drafter"
+    card = make_diffusion(target, None, Budget(steps=3), work, folder, RECIPE)
+    assert card["steps"] == 3
+    for kept in card["kept_by_position_at_temperature_0"].values():
+        assert len(kept) == 8
+        assert all(0 <= b <= a <= 1 for a, b in itertools.pairwise(kept))
+    weights = load_diffusion(str(folder), target).layers[0].qkv
+    make_diffusion(target, None, Budget(steps=3), work, folder, RECIPE)
+    assert torch.equal(weights, load_diffusion(str(folder), target).layers[0].qkv)
+    other = wrap("other", hf, train_tokenizer(["something else"] * 9, 280, 1024))
+    with pytest.raises(InputError, match="corpus in another tokenizer than other's"):
+        make_diffusion(other, None, Budget(steps=3), work, folder, RECIPE)
