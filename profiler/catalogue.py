@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from engine.diffusion.loading import load_diffusion
+from engine.drafters.base import Rewindable
 from engine.drafters.diffusion import DiffusionDrafter
 from engine.drafters.hydra import HydraDrafter
 from engine.drafters.language_model import LanguageModelDrafter
@@ -29,7 +30,9 @@ FILTERED = 8  # candidate tokens
 LOWER = 3  # tokens an n-gram proposes to the draft at a time
 LONG = 10  # lookup costs nothing, so it may propose more
 MEDUSA_NODES = 16
-NGRAM, DIFFUSION = "python-ngram", "python-diffusion"
+NGRAMS = {"ngram-T1.5": "python-ngram", "ngram-T1": "python-ngram-t1"}
+BEST_NGRAM = "ngram-T1"
+DIFFUSION = "python-diffusion"
 MEDUSA, HYDRA, MTP = "python-medusa", "python-hydra", "python-mtp"
 
 Maker = Callable[[Model, Model, Sequence[int]], list[Method]]
@@ -98,36 +101,41 @@ def _trees(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 
 def _staged(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    ngram = NgramDrafter(load_ngram(NGRAM, draft))
-    chains = [
+    # the paper counts at temperature 1.5; a draft that is not sharp is guessed better at 1
+    levels = {
+        name: NgramDrafter(load_ngram(source, draft), level=name) for name, source in NGRAMS.items()
+    }
+    last = gammas[-1]
+    chains = [(gamma, BEST_NGRAM, levels[BEST_NGRAM]) for gamma in gammas]
+    chains += [(last, name, lower) for name, lower in levels.items() if name != BEST_NGRAM]
+    lowers: list[tuple[int, str, Rewindable]] = [*chains, (last, "lookup", LookupDrafter())]
+    methods = [
         Method(
             "staged",
-            {"num_draft_tokens": gamma, "lower": "ngram"},
-            StagedDrafter(draft, ngram, Tree.chain(LOWER)),
+            {"num_draft_tokens": gamma, "lower": name},
+            StagedDrafter(draft, lower, Tree.chain(LOWER)),
             Tree.chain(gamma),
         )
-        for gamma in gammas
+        for gamma, name, lower in lowers
     ]
-    last = gammas[-1]
-    lookup = Method(
-        "staged",
-        {"num_draft_tokens": last, "lower": "lookup"},
-        StagedDrafter(draft, LookupDrafter(), Tree.chain(LOWER)),
-        Tree.chain(last),
-    )
     tree = Method(
         "staged",
-        {"tree": "2-2-1-1", "lower": "ngram"},
-        StagedDrafter(draft, ngram, Tree.chain(LOWER)),
+        {"tree": "2-2-1-1", "lower": BEST_NGRAM},
+        StagedDrafter(draft, levels[BEST_NGRAM], Tree.chain(LOWER)),
         TREES["2-2-1-1"],
     )
-    return [*chains, lookup, tree]
+    return [*methods, tree]
 
 
 def _ngram(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    drafter = NgramDrafter(load_ngram(NGRAM, target))
     return [
-        Method("ngram", {"num_draft_tokens": gamma}, drafter, Tree.chain(gamma)) for gamma in gammas
+        Method(
+            "ngram",
+            {"num_draft_tokens": gammas[0], "counted": name},
+            NgramDrafter(load_ngram(source, target)),
+            Tree.chain(gammas[0]),
+        )
+        for name, source in NGRAMS.items()
     ]
 
 

@@ -22,6 +22,8 @@ COLOURS = {
     "bonus": "cyan",
     "draft": "green",
     "ngram": "magenta",
+    "ngram-T1": "magenta",
+    "ngram-T1.5": "magenta",
     "lookup": "blue",
 }
 MEANING = {
