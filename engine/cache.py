@@ -50,7 +50,8 @@ class KVCache:
 
     def _hold(self, both: torch.Tensor) -> None:
         self.both = both
-        self.keys, self.values = both
+        # not unpacked: views that one call returns together may not be written to under autograd
+        self.keys, self.values = both[0], both[1]
         self.length = 0
 
     @property

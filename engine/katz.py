@@ -123,7 +123,7 @@ class KatzTrigram:
         Examples
         --------
         >>> ngram = load_ngram("python-ngram")
-        >>> ngram.best(7, 8) == ngram.law([7, 8]).argmax()
+        >>> bool(ngram.best(7, 8) == ngram.law([7, 8]).argmax())
         True
         """
         end = self._pair_starts[a + 1]

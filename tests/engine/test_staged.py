@@ -96,7 +96,7 @@ def test_warped_laws(sampling: Sampling) -> None:
     assert error(1, lambda: staged(1, ngram(1)), Tree((-1, -1, 0)), 3, sampling) < EXACT
 
 
-@pytest.mark.parametrize("lower", ["n-gram", "model"])
+@pytest.mark.parametrize("lower", ["lookup", "model"])
 def test_three_levels_chain(lower: str) -> None:
     def make() -> StagedDrafter:
         middle = staged(0, replace_level(LOWERS[lower](0)), Tree.chain(1), "draft2")
