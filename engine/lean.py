@@ -35,8 +35,7 @@ class Attention(Protocol):
 class Lean:
     """A decoder over a KVCache; families supply ``blocks`` and ``norm``.
 
-    Weights are copied when the object is made; later changes to the
-    Transformers model are not seen.
+    The Transformers model's weights must not change later: some are copied.
 
     Attributes
     ----------

@@ -2,8 +2,9 @@
 
 On a CPU, torch hands a plain weight to the matrix library at every call, which
 then spends half of a small product on rearranging it. Here the weight is
-rearranged once (oneDNN's blocked layout). Elsewhere, and where torch was built
-without oneDNN, this is ``torch.nn.functional.linear``.
+rearranged once (oneDNN's blocked layout). A single row in float32 is quicker
+with the plain weight, so there both are kept. Elsewhere, and where torch was
+built without oneDNN, this is ``torch.nn.functional.linear``.
 """
 
 import torch
@@ -11,12 +12,12 @@ import torch.nn.functional as F
 
 TOKENS_HINT = 8
 """Rows the blocked layout is chosen for. Timed in float32 and bfloat16, 1 to 512 rows: with 8
-it is as fast as with any other number, and nowhere slower than the plain weight by more
-than 10 us (docs/decisions/0007)."""
+it is as fast as with any other number, and but for a single float32 row nowhere slower
+than the plain weight."""
 
 
 class Linear:
-    """x W^T + b for inference. The weight is copied: later changes to it are not seen.
+    """x W^T + b for inference. The weight must not change later: what is kept may be a copy.
 
     Parameters
     ----------
@@ -25,22 +26,27 @@ class Linear:
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
-        packed = _packed(weight.detach())
-        self._weight = weight.detach().contiguous() if packed is None else packed
         self._bias = None if bias is None else bias.detach()
-        self.is_packed = packed is not None
+        self._packed = _packed(weight.detach())
+        keep = self._packed is None or weight.dtype == torch.float32
+        self._weight = weight.detach().contiguous() if keep else None
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the weight could be rearranged."""
+        return self._packed is not None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[tokens, out] from x [tokens, in]."""
-        if self.is_packed:
-            return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
+        if self._weight is None or (self._packed is not None and x.shape[0] != 1):
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
         return F.linear(x, self._weight, self._bias)
 
     def plus(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """residual [tokens, out] + x W^T + b, in one operator where there is one."""
-        if self.is_packed:
+        if self._weight is None or (self._packed is not None and x.shape[0] != 1):
             return torch.ops.mkldnn._linear_pointwise.binary(
-                x, residual, self._weight, self._bias, "add"
+                x, residual, self._packed, self._bias, "add"
             )
         return residual + F.linear(x, self._weight, self._bias)
 
