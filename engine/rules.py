@@ -7,6 +7,7 @@ text has the law of autoregressive sampling (tests/engine/test_laws.py plays
 out all outcomes). Drafters only supply logits and need not know the rule.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,10 +18,11 @@ import torch
 from engine.drafters.base import Draft
 from engine.errors import InputError
 from engine.randomness import Noise, Randomness, Uniforms
-from engine.sampling import Sampling, distribution, keep_top_k
+from engine.sampling import Sampling, distribution, keep_top_k, warped
 from engine.verification import (
     Verdict,
     recursive_rejection,
+    recursive_walk,
     typical_acceptance,
     verify_block,
     verify_sampled,
@@ -255,21 +257,26 @@ class Coupled(_Guessing):
 
     def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """The tokens that win under the noise of the position they are drafted for."""
-        laws = keep_top_k(distribution(logits, self.sampling), self.candidates)
         depths = (depth,) if isinstance(depth, int) else depth
-        return Choice(_likeliest(self._perturbed(laws, depths), width), None)
+        return Choice(_likeliest(self._perturbed(logits, self.candidates, depths), width), None)
 
     def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
         """Softmax of log prob + noise: a rough guide to which token wins at the target."""
-        scores = self._perturbed(distribution(logits, self.sampling), (depth,))
+        scores = self._perturbed(logits, None, (depth,))
         return scores.softmax(-1).gather(1, choice.tokens).float()
 
     def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
-        return self._perturbed(self._judging_law(logits), depths).argmax(dim=-1)
+        return self._perturbed(logits, self.judged, depths).argmax(dim=-1)
 
-    def _perturbed(self, laws: torch.Tensor, depths: Sequence[int]) -> torch.Tensor:
-        noise = torch.stack([self.noise.at(self.start + depth) for depth in depths])
-        return laws.double().log() + noise
+    def _perturbed(
+        self, logits: torch.Tensor, candidates: int | None, depths: Sequence[int]
+    ) -> torch.Tensor:
+        """Log prob + noise up to a constant per row, float64; what is filtered out never wins."""
+        scores = warped(logits, self.sampling)
+        if candidates is not None and candidates < scores.shape[-1]:
+            least = scores.topk(candidates, dim=-1).values[..., -1:]
+            scores = scores.masked_fill(scores < least, -math.inf)
+        return scores + torch.stack([self.noise.at(self.start + depth) for depth in depths])
 
     def lower(self, ahead: int = 0) -> "Coupled":
         """The same noise, one level down; a draft's own tokens pass its filter."""
@@ -335,7 +342,8 @@ class Rejection:
         if not draft.tree.is_chain:
             if self.block:
                 raise InputError("block verification judges chains, not trees")
-            return recursive_rejection(draft, p, self.randomness)
+            judge_tree = recursive_walk if logits.device.type == "cpu" else recursive_rejection
+            return judge_tree(draft, p, self.randomness)
         judge = verify_block if self.block else verify_sampled
         kept, pending, finite = judge(draft.tokens, draft.token_laws(), p, self.randomness)
         num_kept, token, fine, *drafted = torch.cat([kept, pending, finite, draft.tokens]).tolist()

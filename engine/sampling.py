@@ -80,6 +80,11 @@ def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         best = logits.argmax(dim=-1, keepdim=True)
         kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
         return torch.zeros(logits.shape, dtype=kind, device=logits.device).scatter_(-1, best, 1.0)
+    return warped(logits, sampling).softmax(dim=-1)
+
+
+def warped(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """Logits whose softmax is ``distribution``, at a temperature above 0; -inf where it is 0."""
     scaled = logits if logits.dtype == torch.float64 else logits.float()
     scaled = scaled / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < scaled.shape[-1]:
@@ -87,7 +92,7 @@ def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         scaled = scaled.masked_fill(scaled < kth, -math.inf)
     if sampling.top_p is not None and sampling.top_p < 1:
         scaled = _keep_top_p(scaled, sampling.top_p)
-    return scaled.softmax(dim=-1)
+    return scaled
 
 
 def keep_top_k(probs: torch.Tensor, top_k: int | None) -> torch.Tensor:

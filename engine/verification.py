@@ -180,6 +180,41 @@ def recursive_rejection(draft: Draft, target: torch.Tensor, randomness: Randomne
     return Verdict(path, drafted, token, pending, bool(fine))
 
 
+def recursive_walk(draft: Draft, target: torch.Tensor, randomness: Randomness) -> Verdict:
+    """``recursive_rejection``, judging only the positions that the walk down meets.
+
+    Reads every decision at once: right where reading costs nothing, on a CPU.
+    """
+    tree = draft.tree
+    assert draft.laws is not None
+    law_of = draft.law_of or tuple(range(len(tree)))
+    drafted: list[int] = draft.tokens.tolist()
+    path: list[int] = []
+    r = target[:1]
+    kept: int | None = -1
+    while kept is not None and (below := tree.children.get(kept, ())):
+        q = draft.laws[law_of[below[0]]][None].clone()
+        kept = None
+        for child in below:
+            x = drafted[child]
+            q /= q.sum().clamp_(min=torch.finfo(q.dtype).tiny)
+            q_x = q[:, x]
+            chance = torch.where(q_x > 0, r[:, x] / q_x, torch.zeros_like(q_x))
+            if bool(randomness.accept(chance)):
+                kept = child
+                path.append(child)
+                r = target[child + 1 : child + 2]
+                break
+            rest = (r - q).clamp_(min=0)
+            total = rest.sum()
+            # r == q up to rounding: a rejection then has probability 0 up to rounding
+            r = rest.div_(total) if total > 0 else r
+            q[:, x] = 0
+    pending = randomness.draw(r)
+    finite = bool(r.isfinite().all())
+    return Verdict(path, drafted, int(pending), pending, finite)
+
+
 def typical_acceptance(
     draft: Draft,
     target: torch.Tensor,
