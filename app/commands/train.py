@@ -57,7 +57,7 @@ def run(
         # drafters trained in the same run are for the new pair
         target, draft = target or folders["target"], draft or folders["draft"]
     if drafters := [k for k in wanted if k in DRAFTERS]:
-        folders |= _drafters(drafters, out, each, steps, device, seed, target, draft, chosen)
+        folders |= _drafters(drafters, out, each, steps, device, seed, target, draft)
     return folders
 
 
@@ -102,39 +102,23 @@ def _drafters(
     seed: int,
     target: str | None,
     draft: str | None,
-    recipe: Any,
 ) -> dict[str, str]:
     from engine.model import DEFAULT_DRAFT, DEFAULT_TARGET, load_model
+    from engine.training.diffusion_drafter import corpus_of
 
-    source = target or DEFAULT_TARGET
-    model = load_model(source, device=device, dtype="bfloat16")
+    model = load_model(target or DEFAULT_TARGET, device=device, dtype="bfloat16")
+    work = out / "work-drafters"
     folders: dict[str, str] = {}
-    heads = [k for k in kinds if k in HEADS]
-    if heads or "diffusion" in kinds:
-        corpus = _corpus_of(model, out / "work-drafters", recipe)
-        if heads:
-            whole = None if minutes is None else minutes * len(heads)
-            folders |= _heads(heads, model, corpus, out, whole, steps, seed)
-        if "diffusion" in kinds:
-            folders["diffusion"] = _diffusion(
-                source, draft or DEFAULT_DRAFT, corpus, out, _budget(minutes, steps), device, seed
-            )
+    if heads := [k for k in kinds if k in HEADS]:
+        whole = None if minutes is None else minutes * len(heads)
+        folders |= _heads(heads, model, corpus_of(model, work), out, whole, steps, seed)
+    if "diffusion" in kinds:
+        budget = _budget(minutes, steps)
+        folders["diffusion"] = _diffusion(model, draft or DEFAULT_DRAFT, work, out, budget, seed)
     if "ngram" in kinds:
         small = load_model(draft or DEFAULT_DRAFT, device=device, dtype="bfloat16")
         folders["ngram"] = _ngram(small, out, minutes, steps)
     return folders
-
-
-def _corpus_of(target: Model, work: Path, recipe: Any) -> Corpus:
-    """The corpus in the target's own tokens."""
-    from engine.errors import InputError
-    from engine.training.pair import build_corpus
-
-    if target.tokenizer is None:
-        raise InputError(f"target {target.name} has no tokenizer: nothing to encode a corpus with")
-    if not (work / "tokenizer" / "tokenizer.json").exists():
-        target.tokenizer.save_pretrained(work / "tokenizer")
-    return build_corpus(recipe, work)
 
 
 def _heads(
@@ -162,31 +146,17 @@ def _heads(
     return {kind: str(folder) for kind, folder in made.items()}
 
 
-def _diffusion(
-    target: str,
-    draft: str,
-    corpus: Corpus,
-    out: Path,
-    budget: Budget,
-    device: str,
-    seed: int,
-) -> str:
-    from engine.diffusion.loading import save_diffusion
-    from engine.model import load_model, resolve_device
-    from engine.training.diffusion import DiffusionRecipe, train_diffusion
+def _diffusion(target: Model, draft: str, work: Path, out: Path, budget: Budget, seed: int) -> str:
+    from engine.model import load_model
+    from engine.training.diffusion_drafter import make_diffusion
 
-    place = str(resolve_device(device))
-    model = load_model(target, device=device)
+    small = load_model(draft, device=target.device.type)
     with resumable(), progress_bar() as show:
-        denoiser, last = train_diffusion(
-            DiffusionRecipe(), corpus.streams, model.hf, budget, out / "work" / "diffusion.pt",
-            device=place, seed=seed, draft=load_model(draft, device=device).hf,
+        make_diffusion(
+            target, small, budget, work, out / "diffusion", seed=seed,
             report=_reporter(show, "diffusion"),
         )  # fmt: skip
-    folder = out / "diffusion"
-    training = {"steps": last.step, "seconds": last.worked_s, "held_out_loss": last.evaluation}
-    save_diffusion(denoiser, folder, model.name, model.tokenizer, training)
-    return str(folder)
+    return str(out / "diffusion")
 
 
 def _ngram(draft: Model, out: Path, minutes: float | None, steps: int | None) -> str:
