@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from engine.sampling import draw
+from engine.sampling import draw, draw_distinct
 
 CHUNK = 1024  # uniforms fetched at once
 
@@ -24,8 +24,16 @@ class Randomness(Protocol):
         """One token [n] per row of probs [n, vocab]; rows need not be normalised."""
         ...
 
+    def draw_distinct(self, probs: torch.Tensor, width: int) -> torch.Tensor:
+        """Tokens [n, width] of each row, one after the other without replacement."""
+        ...
+
     def accept(self, chances: torch.Tensor) -> torch.Tensor:
         """True [n] with probability chances [n]; 1 and above always, 0 never."""
+        ...
+
+    def accept_one(self, chance: float) -> bool:
+        """``accept`` of a single chance that the host knows."""
         ...
 
 
@@ -45,9 +53,20 @@ class Uniforms:
         """Tokens by inverting the cumulative distribution; see ``engine.sampling.draw``."""
         return draw(probs, self.take(probs.shape[0]))
 
+    def draw_distinct(self, probs: torch.Tensor, width: int) -> torch.Tensor:
+        """At once where the uniforms are at hand, else in turn."""
+        if width == 1 or probs.device.type != "cpu":
+            return draw_in_turn(self, probs, width)
+        rows = probs.shape[0]
+        return draw_distinct(probs, self.take(rows * width).reshape(width, rows).T)
+
     def accept(self, chances: torch.Tensor) -> torch.Tensor:
         """Uniform below chance."""
         return self.take(chances.shape[0]) < chances
+
+    def accept_one(self, chance: float) -> bool:
+        """Uniform below chance."""
+        return float(self.take(1)) < chance
 
     def take(self, count: int) -> torch.Tensor:
         """The next uniforms [count], float64."""
@@ -57,6 +76,16 @@ class Uniforms:
             self._used = 0
         self._used += count
         return self._chunk[self._used - count : self._used]
+
+
+def draw_in_turn(randomness: Randomness, probs: torch.Tensor, width: int) -> torch.Tensor:
+    """Tokens [n, width] without replacement: draw, take away what was drawn, draw again."""
+    drawn: list[torch.Tensor] = []
+    for rank in range(width):
+        if rank > 0:
+            probs = probs.scatter(1, drawn[-1][:, None], 0.0)
+        drawn.append(randomness.draw(probs))
+    return torch.stack(drawn, dim=1)
 
 
 class Noise:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.randomness import Uniforms
+from engine.randomness import Uniforms, draw_in_turn
 from engine.rules import Greedy, Rejection, Rule
 from engine.sampling import draw
 
@@ -23,9 +23,17 @@ class _Streams:
         """One token [rows] per row of probs [rows, vocab], by that row's next uniform."""
         return draw(probs, self._next(probs.shape[0]))
 
+    def draw_distinct(self, probs: torch.Tensor, width: int) -> torch.Tensor:
+        """Tokens [rows, width]."""
+        return draw_in_turn(self, probs, width)
+
     def accept(self, chances: torch.Tensor) -> torch.Tensor:
         """True [rows] with probability chances [rows]."""
         return self._next(chances.shape[0]) < chances
+
+    def accept_one(self, chance: float) -> bool:
+        """Of the only row there is."""
+        return bool(self.accept(torch.tensor([chance], dtype=torch.float64)))
 
     def _next(self, rows: int) -> torch.Tensor:
         assert rows == len(self.streams)

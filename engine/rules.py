@@ -8,7 +8,7 @@ out all outcomes). Drafters only supply logits and need not know the rule.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, Protocol
@@ -18,9 +18,10 @@ import torch
 from engine.drafters.base import Draft
 from engine.errors import InputError
 from engine.randomness import Noise, Randomness, Uniforms
-from engine.sampling import Sampling, distribution, keep_top_k, warped
+from engine.sampling import Sampling, distribution, warped
 from engine.verification import (
     Verdict,
+    laws_along,
     recursive_rejection,
     recursive_walk,
     typical_acceptance,
@@ -67,7 +68,7 @@ class Rule(Protocol):
         """
         ...
 
-    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> list[list[float]]:
         """How likely each chosen child [n, width] is to be kept, by the draft's own lights.
 
         Where tokens are drawn, it depends on the law alone, never on the tokens.
@@ -80,10 +81,6 @@ class Rule(Protocol):
 
     def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
         """Judge a draft by the target's logits [1 + tokens, vocab], row 0 the pending token's."""
-        ...
-
-    def law(self, logits: torch.Tensor) -> torch.Tensor | None:
-        """What children are drawn from [n, vocab]; None for guesses."""
         ...
 
     def lower(self, ahead: int = 0) -> "Rule":
@@ -142,15 +139,18 @@ def make_rule(
     return Rejection(sampling, randomness, block=name == "block", candidates=candidates)
 
 
+_Seen = tuple[int, torch.Tensor, bool, torch.Tensor | None]
+"""A target's choice: id, tensor [1], whether its logits were finite, law [1, vocab] if drawn."""
+
+
 class _Guessing:
     """Shared by the rules whose drafts are guesses: keep what the target chooses too."""
 
     lossless = True
     guesses = True
 
-    def __init__(self, sampling: Sampling, judged: int | None = None) -> None:
+    def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
-        self.judged = judged  # candidate filter of the judging model, where that is a draft
         self.start = 0
 
     def begin(self, start: int) -> None:
@@ -161,42 +161,61 @@ class _Guessing:
         """The likeliest tokens."""
         return Choice(_likeliest(logits, width), None)
 
-    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> list[list[float]]:
         """The draft's probability of each token [n, width]."""
-        return logits.float().softmax(-1).gather(1, choice.tokens)
+        return logits.float().softmax(-1).gather(1, choice.tokens).tolist()
 
     def next_token(self, logits: torch.Tensor) -> torch.Tensor:
         """The target's choice [1]."""
-        return self._choices(logits, (0,))
+        return self._choices(logits, (0,))[0]
 
     def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
         """Walk down the tree along the target's choices."""
-        choices = self._choices(logits, (0, *draft.tree.depths))
-        finite = logits.amax(dim=-1).isfinite()
-        chosen, seen, drafted = _read(choices, finite, draft.tokens)
+        drafted, choice_at = self._reader(draft, logits)
         path: list[int] = []
-        position = 0
+        laws: list[torch.Tensor] = []
+        position, all_finite = 0, True
         while True:
-            wanted = chosen[position]
+            wanted, pending, finite, law = choice_at(position)
+            all_finite = all_finite and finite
+            laws += [] if law is None else [law]
             below = draft.tree.children.get(position - 1, ())
             child = next((c for c in below if drafted[c] == wanted), None)
             if child is None:
-                break
+                return Verdict(path, drafted, wanted, pending, all_finite, tuple(laws))
             path.append(child)
             position = child + 1
-        visited = [0, *(node + 1 for node in path)]
-        return Verdict(
-            path, drafted, wanted, choices[position : position + 1], all(seen[p] for p in visited)
-        )
 
-    def law(self, logits: torch.Tensor) -> None:
-        """Guesses have none."""
+    def _reader(
+        self, draft: Draft, logits: torch.Tensor
+    ) -> tuple[list[int], Callable[[int], "_Seen"]]:
+        """Drafted ids, and what the target chooses at a position.
 
-    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
+        All are read at once, or chosen when asked for where reading costs nothing.
+        """
+        depths = (0, *draft.tree.depths)
+        if reads_are_free(logits):
+
+            def choose(at: int) -> _Seen:
+                row = logits[at : at + 1]
+                choice, law = self._choices(row, depths[at : at + 1])
+                return int(choice), choice, math.isfinite(float(row.amax())), law
+
+            return draft.tokens.tolist(), choose
+        choices, laws = self._choices(logits, depths)
+        ids, seen, drafted = _read(choices, logits.amax(dim=-1).isfinite(), draft.tokens)
+
+        def look_up(at: int) -> _Seen:
+            law = None if laws is None else laws[at : at + 1]
+            return ids[at], choices[at : at + 1], bool(seen[at]), law
+
+        return drafted, look_up
+
+    def _choices(
+        self, logits: torch.Tensor, depths: tuple[int, ...]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The target's tokens [n], and the laws [n, vocab] they were drawn from if they were."""
         raise NotImplementedError
-
-    def _judging_law(self, logits: torch.Tensor) -> torch.Tensor:
-        return keep_top_k(distribution(logits, self.sampling), self.judged)
 
 
 class Greedy(_Guessing):
@@ -204,8 +223,8 @@ class Greedy(_Guessing):
 
     name = "greedy"
 
-    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
-        return logits.argmax(dim=-1)
+    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> tuple[torch.Tensor, None]:
+        return logits.argmax(dim=-1), None
 
     def lower(self, ahead: int = 0) -> "Greedy":
         """The same."""
@@ -221,14 +240,15 @@ class Match(_Guessing):
 
     name = "match"
 
-    def __init__(
-        self, sampling: Sampling, randomness: Randomness, judged: int | None = None
-    ) -> None:
-        super().__init__(sampling, judged)
+    def __init__(self, sampling: Sampling, randomness: Randomness) -> None:
+        super().__init__(sampling)
         self.randomness = randomness
 
-    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
-        return self.randomness.draw(self._judging_law(logits))
+    def _choices(
+        self, logits: torch.Tensor, depths: tuple[int, ...]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        law = distribution(logits, self.sampling)
+        return self.randomness.draw(law), law
 
     def lower(self, ahead: int = 0) -> Greedy:
         """Guesses are the draft's likeliest tokens: greedy decoding."""
@@ -250,37 +270,33 @@ class Coupled(_Guessing):
         sampling: Sampling,
         noise: Noise,
         candidates: int | None = None,
-        judged: int | None = None,
     ) -> None:
-        super().__init__(sampling, judged)
-        self.noise, self.candidates = noise, candidates
+        super().__init__(sampling)
+        self.noise, self.drafting = noise, sampling.narrowed(candidates)
 
     def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """The tokens that win under the noise of the position they are drafted for."""
         depths = (depth,) if isinstance(depth, int) else depth
-        return Choice(_likeliest(self._perturbed(logits, self.candidates, depths), width), None)
+        return Choice(_likeliest(self._perturbed(logits, self.drafting, depths), width), None)
 
-    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> list[list[float]]:
         """Softmax of log prob + noise: a rough guide to which token wins at the target."""
-        scores = self._perturbed(logits, None, (depth,))
-        return scores.softmax(-1).gather(1, choice.tokens).float()
+        scores = self._perturbed(logits, self.sampling, (depth,))
+        return scores.softmax(-1).gather(1, choice.tokens).tolist()
 
-    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> torch.Tensor:
-        return self._perturbed(logits, self.judged, depths).argmax(dim=-1)
+    def _choices(self, logits: torch.Tensor, depths: tuple[int, ...]) -> tuple[torch.Tensor, None]:
+        return self._perturbed(logits, self.sampling, depths).argmax(dim=-1), None
 
     def _perturbed(
-        self, logits: torch.Tensor, candidates: int | None, depths: Sequence[int]
+        self, logits: torch.Tensor, sampling: Sampling, depths: Sequence[int]
     ) -> torch.Tensor:
         """Log prob + noise up to a constant per row, float64; what is filtered out never wins."""
-        scores = warped(logits, self.sampling)
-        if candidates is not None and candidates < scores.shape[-1]:
-            least = scores.topk(candidates, dim=-1).values[..., -1:]
-            scores = scores.masked_fill(scores < least, -math.inf)
-        return scores + torch.stack([self.noise.at(self.start + depth) for depth in depths])
+        noise = torch.stack([self.noise.at(self.start + depth) for depth in depths])
+        return warped(logits, sampling) + noise
 
     def lower(self, ahead: int = 0) -> "Coupled":
         """The same noise, one level down; a draft's own tokens pass its filter."""
-        below = Coupled(self.sampling, self.noise, self.candidates, self.candidates)
+        below = Coupled(self.drafting, self.noise)
         below.start = self.start + ahead
         return below
 
@@ -303,11 +319,9 @@ class Rejection:
         *,
         block: bool = False,
         candidates: int | None = None,
-        judged: int | None = None,
     ) -> None:
-        self.sampling, self.randomness = sampling, randomness
-        self.block, self.candidates = block, candidates
-        self.judged = judged  # candidate filter of the judging model, where that is a draft
+        self.sampling, self.drafting = sampling, sampling.narrowed(candidates)
+        self.randomness, self.block, self.candidates = randomness, block, candidates
         self.name = "block" if block else "rejection"
 
     def begin(self, start: int) -> None:
@@ -315,52 +329,42 @@ class Rejection:
 
     def choose(self, logits: torch.Tensor, depth: int | Sequence[int], width: int) -> Choice:
         """Draw width tokens without replacement from each row's law."""
-        laws = left = self.law(logits)
-        drawn: list[torch.Tensor] = []
-        for rank in range(width):
-            if rank > 0:
-                left = left.scatter(1, drawn[-1][:, None], 0.0)
-            drawn.append(self.randomness.draw(left))
-        return Choice(torch.stack(drawn, dim=1), laws)
+        laws = distribution(logits, self.drafting)
+        return Choice(self.randomness.draw_distinct(laws, width), laws)
 
-    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> list[list[float]]:
         """Expected law of a drawn token, sum of squares, times the mass earlier siblings leave."""
         assert choice.laws is not None
-        expected = choice.laws.float().square().sum(-1, keepdim=True)
-        ranks = torch.arange(choice.tokens.shape[1], device=logits.device)
-        return expected * (1 - expected) ** ranks
+        norms: list[float] = torch.linalg.vector_norm(choice.laws, dim=-1).tolist()
+        width = choice.tokens.shape[1]
+        return [[norm**2 * (1 - norm**2) ** rank for rank in range(width)] for norm in norms]
 
     def next_token(self, logits: torch.Tensor) -> torch.Tensor:
         """A draw [1] from the target."""
-        return self.randomness.draw(self._judging_law(logits))
+        return self.randomness.draw(distribution(logits, self.sampling))
 
     def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
         """Judge a chain or a tree; a guess (no laws) counts as drawn from a point mass."""
         if draft.laws is None:
-            return Match(self.sampling, self.randomness, self.judged).verify(draft, logits)
-        p = self._judging_law(logits)
+            return Match(self.sampling, self.randomness).verify(draft, logits)
+        if self.block and not draft.tree.is_chain:
+            raise InputError("block verification judges chains, not trees")
+        if not self.block and reads_are_free(logits):
+            return recursive_walk(
+                draft, lambda at: distribution(logits[at : at + 1], self.sampling), self.randomness
+            )
+        p = distribution(logits, self.sampling)
         if not draft.tree.is_chain:
-            if self.block:
-                raise InputError("block verification judges chains, not trees")
-            judge_tree = recursive_walk if logits.device.type == "cpu" else recursive_rejection
-            return judge_tree(draft, p, self.randomness)
+            return recursive_rejection(draft, p, self.randomness)
         judge = verify_block if self.block else verify_sampled
         kept, pending, finite = judge(draft.tokens, draft.token_laws(), p, self.randomness)
         num_kept, token, fine, *drafted = torch.cat([kept, pending, finite, draft.tokens]).tolist()
-        return Verdict(list(range(num_kept)), drafted, token, pending, bool(fine))
-
-    def law(self, logits: torch.Tensor) -> torch.Tensor:
-        """The draft's distribution, filtered."""
-        return keep_top_k(distribution(logits, self.sampling), self.candidates)
+        path = list(range(num_kept))
+        return Verdict(path, drafted, token, pending, bool(fine), laws_along(path, p))
 
     def lower(self, ahead: int = 0) -> "Rejection":
         """A draft's own tokens are drawn from its law, filter included."""
-        return Rejection(
-            self.sampling, self.randomness, candidates=self.candidates, judged=self.candidates
-        )
-
-    def _judging_law(self, logits: torch.Tensor) -> torch.Tensor:
-        return keep_top_k(distribution(logits, self.sampling), self.judged)
+        return Rejection(self.drafting, self.randomness)
 
 
 class Typical:
@@ -383,9 +387,9 @@ class Typical:
         """The likeliest tokens."""
         return Choice(_likeliest(logits, width), None)
 
-    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> torch.Tensor:
+    def confidence(self, logits: torch.Tensor, choice: Choice, depth: int) -> list[list[float]]:
         """The draft's probability of each token [n, width]."""
-        return logits.float().softmax(-1).gather(1, choice.tokens)
+        return logits.float().softmax(-1).gather(1, choice.tokens).tolist()
 
     def next_token(self, logits: torch.Tensor) -> torch.Tensor:
         """A draw [1] from the target."""
@@ -393,18 +397,26 @@ class Typical:
 
     def verify(self, draft: Draft, logits: torch.Tensor) -> Verdict:
         """Keep the longest plausible path."""
-        plain = logits.double().softmax(-1) if self.sampling.greedy else None
-        p = distribution(logits, self.sampling)
-        return typical_acceptance(
-            draft, p, self.randomness, self.epsilon, self.delta, judged_by=plain
-        )
 
-    def law(self, logits: torch.Tensor) -> None:
-        """Guesses have none."""
+        def law(positions: list[int]) -> torch.Tensor:
+            return distribution(logits[positions], self.sampling)
+
+        def plain(positions: list[int]) -> torch.Tensor:
+            return logits[positions].float().softmax(-1)
+
+        judged_by = plain if self.sampling.greedy else law
+        return typical_acceptance(
+            draft, law, self.randomness, self.epsilon, self.delta, judged_by=judged_by
+        )
 
     def lower(self, ahead: int = 0) -> Greedy:
         """Guesses are the draft's likeliest tokens: greedy decoding."""
         return Greedy(Sampling())
+
+
+def reads_are_free(tensor: torch.Tensor) -> bool:
+    """True on a CPU, where looking at a value does not wait for a device."""
+    return tensor.device.type == "cpu"
 
 
 def _likeliest(scores: torch.Tensor, width: int) -> torch.Tensor:

@@ -8,9 +8,12 @@ the other two.
 p is the target's distribution and q the draft's, as in Leviathan, Kalman,
 Matias, "Fast Inference from Transformers via Speculative Decoding", ICML 2023,
 arXiv:2211.17192. Nothing here reads from the device but where a Verdict is
-made, once.
+made, once. On a CPU reading costs nothing, so the ``walk`` functions judge
+only what the way down meets.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +41,9 @@ class Verdict:
         The same, on the device.
     finite : bool
         False when the logits it was chosen from were not finite.
+    laws : tuple of torch.Tensor [1, vocab]
+        What the pending position and those of the path were judged by; empty
+        where nothing is drawn.
     """
 
     path: list[int]
@@ -45,6 +51,7 @@ class Verdict:
     token: int
     pending: torch.Tensor
     finite: bool
+    laws: tuple[torch.Tensor, ...] = ()
 
 
 def verify_sampled(
@@ -177,56 +184,86 @@ def recursive_rejection(draft: Draft, target: torch.Tensor, randomness: Randomne
     token, fine, *rest_read = torch.cat([pending, finite, *walked, tokens]).tolist()
     visited, drafted = rest_read[: tree.depth], rest_read[tree.depth :]
     path = list(dict.fromkeys(position - 1 for position in visited if position > 0))
-    return Verdict(path, drafted, token, pending, bool(fine))
+    return Verdict(path, drafted, token, pending, bool(fine), laws_along(path, target))
 
 
-def recursive_walk(draft: Draft, target: torch.Tensor, randomness: Randomness) -> Verdict:
-    """``recursive_rejection``, judging only the positions that the walk down meets.
+def laws_along(path: Sequence[int], target: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Rows [1, vocab] of target [num_tokens + 1, vocab] at the pending token and along a path."""
+    return tuple(target[node + 1 : node + 2] for node in (-1, *path))
 
-    Reads every decision at once: right where reading costs nothing, on a CPU.
+
+def recursive_walk(
+    draft: Draft, law: Callable[[int], torch.Tensor], randomness: Randomness
+) -> Verdict:
+    """``recursive_rejection`` (of a chain: ``verify_sampled``), judging what the walk meets.
+
+    Parameters
+    ----------
+    draft : Draft
+        With laws; children of one position share a law.
+    law : callable
+        The target's law [1, vocab] at a position; 0 is the pending token's.
+    randomness : Randomness
+
+    Returns
+    -------
+    Verdict
     """
-    tree = draft.tree
     assert draft.laws is not None
-    law_of = draft.law_of or tuple(range(len(tree)))
     drafted: list[int] = draft.tokens.tolist()
     path: list[int] = []
-    r = target[:1]
-    kept: int | None = -1
-    while kept is not None and (below := tree.children.get(kept, ())):
-        q = draft.laws[law_of[below[0]]][None].clone()
-        kept = None
-        for child in below:
-            x = drafted[child]
+    left = law(0)
+    laws = [left]
+    while below := draft.tree.children.get(path[-1] if path else -1):
+        row = draft.law_of[below[0]] if draft.law_of else below[0]
+        child, left = _first_kept(below, drafted, left, draft.laws[row : row + 1], randomness)
+        if child is None:
+            break
+        path.append(child)
+        left = law(child + 1)
+        laws.append(left)
+    finite = math.isfinite(float(left.sum()))
+    pending = randomness.draw(left)
+    return Verdict(path, drafted, int(pending), pending, finite, tuple(laws))
+
+
+def _first_kept(
+    siblings: Sequence[int],
+    drafted: Sequence[int],
+    r: torch.Tensor,
+    q: torch.Tensor,
+    randomness: Randomness,
+) -> tuple[int | None, torch.Tensor]:
+    """The first sibling that is kept, and what is left of the target's law r where none is."""
+    for rank, node in enumerate(siblings):
+        if rank > 0:
+            q = q.clone()
+            q[0, drafted[siblings[rank - 1]]] = 0
             q /= q.sum().clamp_(min=torch.finfo(q.dtype).tiny)
-            q_x = q[:, x]
-            chance = torch.where(q_x > 0, r[:, x] / q_x, torch.zeros_like(q_x))
-            if bool(randomness.accept(chance)):
-                kept = child
-                path.append(child)
-                r = target[child + 1 : child + 2]
-                break
-            rest = (r - q).clamp_(min=0)
-            total = rest.sum()
-            # r == q up to rounding: a rejection then has probability 0 up to rounding
-            r = rest.div_(total) if total > 0 else r
-            q[:, x] = 0
-    pending = randomness.draw(r)
-    finite = bool(r.isfinite().all())
-    return Verdict(path, drafted, int(pending), pending, finite)
+        q_x = float(q.numpy()[0, drafted[node]])
+        chance = float(r.numpy()[0, drafted[node]]) / q_x if q_x > 0 else 0.0
+        if randomness.accept_one(chance):
+            return node, r
+        rest = (r - q).clamp_(min=0)
+        total = float(rest.sum())
+        # r == q up to rounding: a rejection then has probability 0 up to rounding
+        r = rest.div_(total) if total > 0 else r
+    return None, r
 
 
 def typical_acceptance(
     draft: Draft,
-    target: torch.Tensor,
+    target: Callable[[list[int]], torch.Tensor],
     randomness: Randomness,
     epsilon: float,
     delta: float,
-    judged_by: torch.Tensor | None = None,
+    judged_by: Callable[[list[int]], torch.Tensor] | None = None,
 ) -> Verdict:
     """Medusa's typical acceptance: NOT lossless.
 
-    ``judged_by`` [num_tokens + 1, vocab] replaces ``target`` in the test, where the next
-    token is chosen greedily but plausibility is of the unwarped law.
+    ``target`` gives the target's laws [n, vocab] at n positions, 0 being the pending token's.
+    ``judged_by`` replaces it in the test, where the next token is chosen greedily but
+    plausibility is of the unwarped law.
 
     A token x is kept where p(x) > min(epsilon, delta * exp(-H(p))), and the
     longest path of kept tokens wins; the next token is drawn from p behind it.
@@ -236,11 +273,13 @@ def typical_acceptance(
     Cai et al., "Medusa", arXiv:2401.10774, section 2.3.1.
     """
     tree, tokens = draft.tree, draft.tokens
-    positions = torch.tensor([parent + 1 for parent in tree.parents], device=tokens.device)
-    p = target if judged_by is None else judged_by
-    p_x = p[positions].gather(1, tokens[:, None])[:, 0]
-    entropy = torch.special.entr(p).sum(-1)[positions]
-    passes = p_x > torch.clamp(delta * torch.exp(-entropy), max=epsilon)
+    inner = sorted(tree.children)  # tokens with children; -1 is the pending one
+    row_of = {node: row for row, node in enumerate(inner)}
+    p = (target if judged_by is None else judged_by)([node + 1 for node in inner])
+    rows = [row_of[parent] for parent in tree.parents]
+    p_x = p[rows, tokens]
+    threshold = torch.clamp(delta * torch.exp(-torch.special.entr(p).sum(-1)), max=epsilon)
+    passes = p_x > threshold[rows]
     flags, drafted = torch.stack([passes.long(), tokens]).tolist()
     path: list[int] = []
     for node in range(len(tree)):
@@ -248,7 +287,7 @@ def typical_acceptance(
         if len(candidate) > len(path) and all(flags[n] for n in candidate):
             path = candidate
     end = path[-1] + 1 if path else 0
-    law = target[end : end + 1]
+    law = target([end])
     pending = randomness.draw(law)
     return Verdict(path, drafted, int(pending), pending, bool(law.isfinite().all()))
 

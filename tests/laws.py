@@ -20,7 +20,7 @@ from engine.cache import KVCache
 from engine.decode import Request, decode_autoregressive, decode_speculative
 from engine.drafters.base import Drafter
 from engine.masks import Layout
-from engine.randomness import Randomness
+from engine.randomness import Randomness, draw_in_turn
 from engine.rules import Rejection, Rule
 from engine.sampling import Sampling, distribution
 from engine.trees import Shape
@@ -40,6 +40,10 @@ class Branching:
         """One decision per row, over the tokens with mass."""
         return torch.tensor([self._draw(row) for row in probs.double().tolist()])
 
+    def draw_distinct(self, probs: torch.Tensor, width: int) -> torch.Tensor:
+        """One decision per row and rank."""
+        return draw_in_turn(self, probs, width)
+
     def accept(self, chances: torch.Tensor) -> torch.Tensor:
         """One decision per entry that is not certain."""
         result = []
@@ -47,6 +51,10 @@ class Branching:
             certain = chance <= 0 or chance >= 1
             result.append(chance >= 1 if certain else self._decide([chance, 1 - chance]) == 0)
         return torch.tensor(result)
+
+    def accept_one(self, chance: float) -> bool:
+        """One decision unless it is certain."""
+        return bool(self.accept(torch.tensor([chance], dtype=torch.float64)))
 
     def _draw(self, row: list[float]) -> int:
         total = math.fsum(row)

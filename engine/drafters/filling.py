@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -104,7 +105,7 @@ def _grow(
     for depth in range(shape.depth):
         choice = rule.choose(logits, depth, min(shape.width, shape.beam))
         choices.append(choice)
-        hopes = rule.confidence(logits, choice, depth).tolist()  # the level's one read
+        hopes = rule.confidence(logits, choice, depth)  # the level's one read
         if clock:
             clock.lap("draft_sampling", choice.tokens.numel())
         above = [1.0 if parent == -1 else nodes[parent].confidence for parent in level]
@@ -123,8 +124,8 @@ def _grow(
         level = list(range(first, len(nodes)))
         if depth + 1 == shape.depth or (not rule.guesses and left == 0):
             break
-        rows, ranks = [n.row for n in wanted], [n.rank for n in wanted]
-        logits = expand(level, choice.tokens[rows, ranks], [n.parent for n in nodes])
+        places = [n.row * choice.tokens.shape[1] + n.rank for n in wanted]
+        logits = expand(level, choice.tokens.flatten()[places], [n.parent for n in nodes])
     return _keep_the_best(nodes, choices, shape.budget)
 
 
@@ -135,14 +136,16 @@ def _keep_the_best(
     order = sorted(range(len(nodes)), key=lambda i: (-nodes[i].confidence, i))
     kept = sorted(order[:budget])  # by level, then parent, then rank
     place = {-1: -1, **{old: new for new, old in enumerate(kept)}}
-    tokens = [choices[nodes[i].depth - 1].tokens[nodes[i].row, nodes[i].rank] for i in kept]
     tree = Tree(tuple(place[nodes[i].parent] for i in kept))
+    width = choices[0].tokens.shape[1]
+    before = [0, *accumulate(c.tokens.shape[0] for c in choices)]  # rows of earlier levels
+    law_of = tuple(before[nodes[i].depth - 1] + nodes[i].row for i in kept)
+    places = [row * width + nodes[i].rank for row, i in zip(law_of, kept, strict=True)]
+    tokens = torch.cat([c.tokens.flatten() for c in choices])[places]
     if choices[0].laws is None:
-        return Draft(torch.stack(tokens), tree), tuple(kept)
-    sizes = [c.tokens.shape[0] for c in choices]
-    law_of = tuple(sum(sizes[: nodes[i].depth - 1]) + nodes[i].row for i in kept)
+        return Draft(tokens, tree), tuple(kept)
     laws = torch.cat([c.laws for c in choices if c.laws is not None])
-    return Draft(torch.stack(tokens), tree, laws, law_of), tuple(kept)
+    return Draft(tokens, tree, laws, law_of), tuple(kept)
 
 
 def _first_of_each(tokens: torch.Tensor, counts: list[int]) -> torch.Tensor:

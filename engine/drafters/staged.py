@@ -25,6 +25,7 @@ from engine.masks import Layout, tree_layout
 from engine.model import Model
 from engine.rules import Rule
 from engine.trees import Growth, Shape, Tree
+from engine.verification import Verdict
 
 GUESS_ROOM = 64
 """Cache entries for guesses inside a tree; guesses that do not fit are left out. [tokens]"""
@@ -230,29 +231,30 @@ class StagedDrafter:
             if guess is None:
                 logits = self.run(torch.cat([*self._behind, pending]), 1, None, clock)
                 self.lower.skip(pending, None)
-                chosen = judge.next_token(logits)
-                kept: list[int] = []
+                choice = judge.choose(logits, 0, 1)
+                chosen = choice.tokens[:, 0]
+                laws += [] if choice.laws is None else [choice.laws]
+                num_tokens = 1
                 self._behind = []
             else:
-                logits, kept, chosen = self._judge(guess, pending, judge, clock)
+                verdict = self._judge(guess, pending, judge, clock)
+                kept, chosen = verdict.path, verdict.pending
                 tokens += [guess.tokens[node : node + 1] for node in kept]
                 sources += [guess.sources[n] if guess.sources else self.lower.level for n in kept]
+                laws += verdict.laws
+                num_tokens = len(kept) + 1
             tokens.append(chosen)
             sources.append(self.level)
-            if not rule.guesses:
-                own = rule.law(logits[[0, *(node + 1 for node in kept)]])
-                assert own is not None
-                laws.append(own)
             pending = chosen
             if clock:
-                clock.lap("draft_sampling", len(kept) + 1)
+                clock.lap("draft_sampling", num_tokens)
         return Draft(
             torch.cat(tokens), shape, torch.cat(laws) if laws else None, sources=tuple(sources)
         )
 
     def _judge(
         self, guess: Draft, pending: torch.Tensor, judge: Rule, clock: StageClock | None
-    ) -> tuple[torch.Tensor, list[int], torch.Tensor]:
+    ) -> Verdict:
         """Score a proposal with one forward of the draft and keep what it would say itself."""
         base, behind = self.cache.length + len(self._behind), len(self._behind)
         inputs = torch.cat([*self._behind, pending, guess.tokens])
@@ -271,4 +273,4 @@ class StagedDrafter:
         self.lower.commit(verdict.path, None)
         self._behind = []
         self.count_accepted(len(verdict.path))
-        return logits, verdict.path, verdict.pending
+        return verdict

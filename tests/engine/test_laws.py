@@ -7,6 +7,7 @@ tokens are more than one round, so what a round leaves behind is tested too.
 import pytest
 import torch
 
+from engine import verification
 from engine.drafters.language_model import LanguageModelDrafter
 from engine.rules import Match, Rejection, Typical
 from engine.sampling import Sampling, distribution
@@ -28,6 +29,12 @@ TREES: dict[str, Shape] = {
 }
 
 
+@pytest.fixture(params=["walk", "device"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged along the walk, as on a CPU, and all at once, as where reading is dear."""
+    monkeypatch.setattr("engine.rules.reads_are_free", lambda tensor: request.param == "walk")
+
+
 def drafter(seed: int) -> LanguageModelDrafter:
     return LanguageModelDrafter(TableModel(seed + 100))  # type: ignore[arg-type]
 
@@ -45,7 +52,7 @@ def test_autoregressive_decoding(sampling: Sampling) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=lambda s: s.label)
-def test_chain(sampling: Sampling, seed: int) -> None:
+def test_chain(sampling: Sampling, seed: int, reading: None) -> None:
     assert error(seed, Tree.chain(2), 3, sampling) < EXACT
 
 
@@ -59,7 +66,7 @@ def test_block_verification(sampling: Sampling, seed: int) -> None:
 
 
 @pytest.mark.parametrize("candidates", [1, 2])
-def test_drafting_only_the_likeliest_candidates(candidates: int) -> None:
+def test_drafting_only_the_likeliest_candidates(candidates: int, reading: None) -> None:
     def rule(randomness):  # type: ignore[no-untyped-def]
         return Rejection(PLAIN, randomness, candidates=candidates)
 
@@ -69,18 +76,18 @@ def test_drafting_only_the_likeliest_candidates(candidates: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shape", TREES.values(), ids=TREES)
-def test_tree_drawn_without_replacement(shape: Shape, seed: int) -> None:
+def test_tree_drawn_without_replacement(shape: Shape, seed: int, reading: None) -> None:
     assert error(seed, shape, 2) < EXACT
 
 
-def test_tree_drawn_without_replacement_over_two_rounds() -> None:
+def test_tree_drawn_without_replacement_over_two_rounds(reading: None) -> None:
     assert error(0, Tree((-1, -1)), 3) < EXACT
     assert error(0, Tree((-1, -1)), 3, Sampling(1.0, top_k=2)) < EXACT
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shape", [Tree.chain(2), *TREES.values()], ids=["chain", *TREES])
-def test_sample_and_match(shape: Shape, seed: int) -> None:
+def test_sample_and_match(shape: Shape, seed: int, reading: None) -> None:
     def rule(randomness):  # type: ignore[no-untyped-def]
         return Match(PLAIN, randomness)
 
@@ -100,7 +107,20 @@ def _without_residual(tokens, laws_, target, randomness) -> Kept:  # type: ignor
     return kept, randomness.draw(target.index_select(0, kept)), torch.ones(1, dtype=torch.int64)
 
 
+@pytest.mark.parametrize("shape", [Tree.chain(2), Tree((-1, -1))], ids=["chain", "tree"])
+def test_a_walk_without_the_residual_step_is_rejected(
+    shape: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = verification._first_kept
+    monkeypatch.setattr(
+        "engine.verification._first_kept",
+        lambda s, d, r, q, random: (judge(s, d, r, q, random)[0], r),
+    )
+    assert error(0, shape, 2) > 1e-3
+
+
 def test_a_chain_without_the_residual_step_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.rules.reads_are_free", lambda tensor: False)
     monkeypatch.setattr("engine.rules.verify_sampled", _without_residual)
     assert error(0, Tree.chain(2)) > 1e-3
 

@@ -20,7 +20,7 @@ from engine.katz import KatzTrigram
 from engine.model import Model, wrap
 from engine.randomness import Randomness
 from engine.rules import Match, Rejection, RuleName
-from engine.sampling import Sampling, distribution, keep_top_k
+from engine.sampling import Sampling, distribution
 from engine.training.ngram import build_ngram
 from engine.trees import Growth, Shape, Tree
 from engine.verification import Verdict
@@ -156,6 +156,7 @@ def test_sample_and_match(shape: Shape) -> None:
 def test_the_drafts_law_is_untouched(lower: Lower, candidates: int | None) -> None:
     """What the staged draft proposes is drawn from the draft's own law, filter included."""
     draft_model, sampling = TableModel(7, 3), Sampling(0.8)
+    filtered = Sampling(0.8, top_k=candidates)
 
     def program(randomness: Randomness) -> tuple[int, ...]:
         low = lower(0)
@@ -170,15 +171,15 @@ def test_the_drafts_law_is_untouched(lower: Lower, candidates: int | None) -> No
         text = [*PROMPT, *draft.tokens.tolist()]
         assert draft.laws is not None and len(draft.sources) == 3
         for i in range(3):
-            law = distribution(draft_model.logits(tuple(text[: 2 + i]))[None], sampling)
-            assert torch.equal(draft.laws[i], keep_top_k(law, candidates)[0])
+            law = distribution(draft_model.logits(tuple(text[: 2 + i]))[None], filtered)
+            assert torch.equal(draft.laws[i], law[0])
         return tuple(text[2:])
 
     for text, chance in exact_law(program).items():
         wanted = 1.0
         for i, token in enumerate(text):  # type: ignore[arg-type, var-annotated]
             logits = draft_model.logits((*PROMPT, *text[:i]))  # type: ignore[index]
-            wanted *= float(keep_top_k(distribution(logits[None], sampling), candidates)[0, token])
+            wanted *= float(distribution(logits[None], filtered)[0, token])
         assert chance == pytest.approx(wanted, abs=EXACT)
 
 
@@ -208,7 +209,8 @@ def test_handing_up_guesses_as_draws_is_noticed() -> None:
             def verify(draft, logits):  # type: ignore[no-untyped-def]
                 last = judge.next_token(logits[-1:])
                 drafted = draft.tokens.tolist()
-                return Verdict(list(range(len(drafted))), drafted, int(last), last, True)
+                laws = tuple(distribution(logits, judge.sampling).split(1))
+                return Verdict(list(range(len(drafted))), drafted, int(last), last, True, laws)
 
             return verify
 

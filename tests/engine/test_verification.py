@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.drafters.base import Draft
-from engine.randomness import Noise, Uniforms
+from engine.randomness import Noise, Uniforms, draw_in_turn
 from engine.rules import RULES, Coupled, Greedy, Match, Rejection, make_rule
 from engine.sampling import Sampling, distribution
 from engine.trees import Tree
@@ -94,6 +94,19 @@ def test_siblings_are_different_tokens_of_the_filtered_law() -> None:
         assert choice.laws.sum(-1).allclose(torch.ones(64).double())
         assert ((choice.laws > 0).sum(-1) == (candidates or VOCAB)).all()
         assert (choice.laws.gather(1, choice.tokens) > 0).all()
+
+
+@pytest.mark.parametrize("sampling", [Sampling(1.0), Sampling(1.0, top_k=2), Sampling(0.1)])
+def test_drawing_siblings_at_once_is_drawing_them_in_turn(sampling: Sampling) -> None:
+    laws = distribution(logits(200), sampling)
+    at_once = Uniforms(3, CPU).draw_distinct(laws, 4)
+    in_turn = draw_in_turn(Uniforms(3, CPU), laws, 4)
+    left = laws.clone()
+    for rank in range(4):  # where nothing is left to draw, whatever comes is never kept
+        some = left.sum(-1) > 1e-12
+        assert torch.equal(at_once[some, rank], in_turn[some, rank])
+        left = left.scatter(1, at_once[:, rank : rank + 1], 0.0)
+    assert some.any() or sampling.top_k == 2
 
 
 def test_coupled_children_are_the_winners_under_the_noise_of_their_position() -> None:
