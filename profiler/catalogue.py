@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from engine.diffusion.loading import load_diffusion
 from engine.drafters.base import Rewindable
 from engine.drafters.diffusion import DiffusionDrafter
+from engine.drafters.fallback import FallbackDrafter
 from engine.drafters.hydra import HydraDrafter
 from engine.drafters.language_model import LanguageModelDrafter
 from engine.drafters.lookup import LookupDrafter
@@ -23,11 +24,12 @@ from engine.model import Model
 from engine.trees import Growth, Tree
 from profiler.methods import Method, chain
 
-GAMMAS = (2, 4, 6)
+GAMMAS = (2, 4, 6, 8)
 TREES = {"4-2-1": Tree.k_ary((4, 2, 1)), "2-2-1-1": Tree.k_ary((2, 2, 1, 1))}
 GROWN = Growth(budget=12, depth=6, beam=4, width=3)
 FILTERED = 8  # candidate tokens
 LOWER = 3  # tokens an n-gram proposes to the draft at a time
+STAGED = 10  # with the draft cheaper, more of its tokens pay
 LONG = 10  # lookup costs nothing, so it may propose more
 MEDUSA_NODES = 16
 NGRAMS = {"ngram-T1.5": "python-ngram", "ngram-T1": "python-ngram-t1"}
@@ -106,22 +108,27 @@ def _staged(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
         name: NgramDrafter(load_ngram(source, draft), level=name) for name, source in NGRAMS.items()
     }
     last = gammas[-1]
-    chains = [(gamma, BEST_NGRAM, levels[BEST_NGRAM]) for gamma in gammas]
-    chains += [(last, name, lower) for name, lower in levels.items() if name != BEST_NGRAM]
-    lowers: list[tuple[int, str, Rewindable]] = [*chains, (last, "lookup", LookupDrafter())]
+    best = levels[BEST_NGRAM]
+    # where the text repeats itself the copy is right more often than the count
+    both = FallbackDrafter(LookupDrafter(min_ngram=2), best)
+    lowers: list[tuple[int, Rewindable]] = [
+        *[(last, lower) for lower in levels.values()],
+        (last, LookupDrafter()),
+        *[(gamma, both) for gamma in (*gammas, STAGED)],
+    ]
     methods = [
         Method(
             "staged",
-            {"num_draft_tokens": gamma, "lower": name},
+            {"num_draft_tokens": gamma, "lower": lower.level},
             StagedDrafter(draft, lower, Tree.chain(LOWER)),
             Tree.chain(gamma),
         )
-        for gamma, name, lower in lowers
+        for gamma, lower in lowers
     ]
     tree = Method(
         "staged",
         {"tree": "2-2-1-1", "lower": BEST_NGRAM},
-        StagedDrafter(draft, levels[BEST_NGRAM], Tree.chain(LOWER)),
+        StagedDrafter(draft, best, Tree.chain(LOWER)),
         TREES["2-2-1-1"],
     )
     return [*methods, tree]

@@ -1,6 +1,6 @@
 """Prompt lookup: what followed the last time the text ended like this.
 
-The longest suffix that occurred before is looked for, down to one token, in
+The longest suffix that occurred before is looked for in
 the prompt and everything generated (Saxena, "Prompt Lookup Decoding", 2023;
 Yang et al., arXiv:2304.04487). Of several places the most recent one is taken:
 it shares names and indentation with what is being written.
@@ -29,8 +29,8 @@ class LookupDrafter:
 
     Parameters
     ----------
-    max_ngram : int, >= 1
-        Longest suffix looked for. [tokens]
+    max_ngram, min_ngram : int, >= 1
+        Longest and shortest suffix looked for. [tokens]
     level : str
         Name in the provenance of tokens.
     recent : bool
@@ -45,10 +45,17 @@ class LookupDrafter:
 
     needs_features = False
 
-    def __init__(self, max_ngram: int = 3, level: str = "lookup", *, recent: bool = True) -> None:
+    def __init__(
+        self, max_ngram: int = 3, level: str = "lookup", *, min_ngram: int = 1, recent: bool = True
+    ) -> None:
         if max_ngram < 1:
             raise InputError(f"the longest suffix must have at least 1 token, not {max_ngram}")
-        self.max_ngram, self.level, self.recent = max_ngram, level, recent
+        if not 1 <= min_ngram <= max_ngram:
+            raise InputError(
+                f"the shortest suffix must have 1 to {max_ngram} tokens, not {min_ngram}"
+            )
+        self.max_ngram, self.min_ngram, self.level = max_ngram, min_ngram, level
+        self.recent = recent
         self.hits = self.misses = 0
         self._text: list[int] = []  # all but the pending token
         self._ends: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -106,7 +113,7 @@ class LookupDrafter:
     def _find(self, pending: int) -> int | None:
         """Where what followed the longest known suffix begins, the pending token included."""
         tail = (*self._text[-(self.max_ngram - 1) :], pending) if self.max_ngram > 1 else (pending,)
-        for first in range(len(tail)):
+        for first in range(len(tail) - self.min_ngram + 1):
             places = self._ends.get(tail[first:])
             if places:
                 return places[-1 if self.recent else 0]
@@ -129,4 +136,4 @@ class LookupDrafter:
     def _grams(self, end: int) -> list[tuple[int, ...]]:
         """The n-grams that end in front of place ``end``."""
         tail = tuple(self._text[max(0, end - self.max_ngram) : end])
-        return [tail[first:] for first in range(len(tail))]
+        return [tail[first:] for first in range(len(tail) - self.min_ngram + 1)]

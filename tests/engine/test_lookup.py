@@ -25,9 +25,11 @@ SHAPES: dict[str, Shape] = {
 GREEDY = Greedy(Sampling())
 
 
-def naive(text: list[int], num_tokens: int, max_ngram: int, recent: bool) -> list[int] | None:
+def naive(
+    text: list[int], num_tokens: int, max_ngram: int, recent: bool, min_ngram: int = 1
+) -> list[int] | None:
     """Scan the whole text for the longest suffix that occurred before."""
-    for n in range(min(max_ngram, len(text)), 0, -1):
+    for n in range(min(max_ngram, len(text)), min_ngram - 1, -1):
         places = [i for i in range(len(text) - n) if text[i : i + n] == text[-n:]]
         if places:
             begin = places[-1 if recent else 0] + n
@@ -46,15 +48,18 @@ def proposal(drafter: LookupDrafter, pending: int, num_tokens: int) -> list[int]
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=30),
     st.integers(1, 4),
+    st.integers(1, 4),
     st.integers(1, 6),
     st.booleans(),
 )
 def test_it_finds_what_a_scan_finds(
-    text: list[int], max_ngram: int, num_tokens: int, recent: bool
+    text: list[int], one: int, other: int, num_tokens: int, recent: bool
 ) -> None:
-    drafter = LookupDrafter(max_ngram, recent=recent)
+    shortest, longest = sorted((one, other))
+    drafter = LookupDrafter(longest, min_ngram=shortest, recent=recent)
     drafter.start(text, 100)
-    assert proposal(drafter, text[-1], num_tokens) == naive(text, num_tokens, max_ngram, recent)
+    wanted = naive(text, num_tokens, longest, recent, shortest)
+    assert proposal(drafter, text[-1], num_tokens) == wanted
 
 
 @given(st.data())

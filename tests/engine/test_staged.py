@@ -10,6 +10,7 @@ import torch
 from engine.clock import StageClock
 from engine.decode import Request, decode_autoregressive, decode_schedule, decode_speculative
 from engine.drafters.base import Rewindable
+from engine.drafters.fallback import FallbackDrafter
 from engine.drafters.language_model import LanguageModelDrafter
 from engine.drafters.lookup import LookupDrafter
 from engine.drafters.ngram import NgramDrafter
@@ -50,6 +51,7 @@ def ngram(seed: int, sampled: bool = False) -> NgramDrafter:
 LOWERS: dict[str, Lower] = {
     "lookup": lambda seed: LookupDrafter(),
     "n-gram": ngram,
+    "lookup, else n-gram": lambda seed: FallbackDrafter(LookupDrafter(min_ngram=2), ngram(seed)),
     "n-gram, sampled": lambda seed: ngram(seed, True),
     "model": lm,
 }
@@ -162,6 +164,8 @@ def test_the_drafts_law_is_untouched(lower: Lower, candidates: int | None) -> No
         low = lower(0)
         if isinstance(low, NgramDrafter):
             low = NgramDrafter(small_ngram(3), sampled=low.sampled)
+        elif isinstance(low, FallbackDrafter):
+            low = FallbackDrafter(LookupDrafter(min_ngram=2), NgramDrafter(small_ngram(3)))
         elif isinstance(low, LanguageModelDrafter):
             low = LanguageModelDrafter(TableModel(8, 3), "draft2")  # type: ignore[arg-type]
         drafter = StagedDrafter(draft_model, low)  # type: ignore[arg-type]
