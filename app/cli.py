@@ -130,7 +130,7 @@ def decode(
     top_p: TopP = None,
     new_tokens: NewTokens = 128,
     seed: Seed = 0,
-    method: Annotated[str, typer.Option(help="autoregressive or chain.")] = "chain",
+    method: Annotated[str, typer.Option(help="As compare names them.")] = "chain",
     gamma: Annotated[int, typer.Option(help="Draft tokens per round.")] = 4,
     ignore_end: Annotated[bool, typer.Option(help="Do not stop at end-of-text.")] = False,
     as_json: Json = False,
@@ -162,6 +162,7 @@ def compare(
     seed: Seed = 0,
     methods: Annotated[str, typer.Option(help="Comma-separated names, or all.")] = "all",
     gamma: Gammas = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of records to save to.")] = None,
     as_json: Json = False,
 ) -> None:
     """Every method on the same prompts, interleaved, with its spread."""
@@ -171,7 +172,7 @@ def compare(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, methods, gamma and _gammas(gamma), as_json)
+    command.run(pair, methods, gamma and _gammas(gamma), out, as_json)
 
 
 @app.command()
@@ -193,6 +194,30 @@ def bench(
         prompts=prompts, num_prompts=num_prompts, new_tokens=new_tokens,
     )  # fmt: skip
     command.run(pair, as_json)
+
+
+@app.command()
+def reproduce(
+    subject: Annotated[str, typer.Argument(help="What to reproduce: kv-cache.")],
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = 4,
+    new_tokens: NewTokens = 512,
+    seed: Seed = 0,
+    out: Out = DEFAULT_OUT,
+    as_json: Json = False,
+) -> None:
+    """Run a published experiment here and keep the result beside what was published."""
+    from app.commands import reproduce as command
+
+    pair = PairOptions(
+        target, draft, device, dtype,
+        prompts=prompts, num_prompts=num_prompts, new_tokens=new_tokens, seed=seed,
+    )  # fmt: skip
+    command.run(subject, pair, out, as_json)
 
 
 @app.command()

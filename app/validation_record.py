@@ -99,7 +99,6 @@ def build(
         settings=settings,
         summary=ValidationSummary(**asdict(summarise(pairs))),
         summary_profiled=ValidationSummary(**asdict(summarise(pairs_profiled))),
-        complete=True,
     )
 
 

@@ -21,7 +21,9 @@ def pair_slug(target_name: str, draft_name: str) -> str:
 
 
 def new_record_id(
-    kind: Literal["profile", "validation"], dtype: str, now: datetime | None = None
+    kind: Literal["profile", "validation", "comparison", "study"],
+    dtype: str,
+    now: datetime | None = None,
 ) -> str:
     """A fresh identifier, sortable by time within its kind and dtype.
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measurements.files import RecordError
-from measurements.schema import ProfileRecord, ValidationRecord
+from measurements.schema import (
+    ComparisonRecord,
+    ProfileRecord,
+    Record,
+    StudyRecord,
+    ValidationRecord,
+)
 from measurements.store import read_record, verify_tables
 
 
@@ -16,6 +22,8 @@ class Scan:
 
     profiles: list[tuple[Path, ProfileRecord]]
     validations: list[tuple[Path, ValidationRecord]]
+    comparisons: list[tuple[Path, ComparisonRecord]]
+    studies: list[tuple[Path, StudyRecord]]
     problems: list[RecordError]
 
     def profile_of(self, validation: ValidationRecord) -> tuple[Path, ProfileRecord] | None:
@@ -44,19 +52,20 @@ def scan(root: Path) -> Scan:
         Records with verified hashes; those whose tables are missing or
         changed appear under ``problems`` instead.
     """
-    profiles: list[tuple[Path, ProfileRecord]] = []
-    validations: list[tuple[Path, ValidationRecord]] = []
+    found: list[tuple[Path, Record]] = []
     problems: list[RecordError] = []
     for path in sorted(Path(root).rglob("*.json")):
         try:
             record = read_record(path)
             verify_tables(path, record)
-            if isinstance(record, ProfileRecord):
-                profiles.append((path, record))
-            else:
-                validations.append((path, record))
+            found.append((path, record))
         except RecordError as error:
             problems.append(error)
-    profiles.sort(key=lambda item: item[1].created, reverse=True)
-    validations.sort(key=lambda item: item[1].created, reverse=True)
-    return Scan(profiles, validations, problems)
+    found.sort(key=lambda item: item[1].created, reverse=True)
+    return Scan(
+        [(path, r) for path, r in found if isinstance(r, ProfileRecord)],
+        [(path, r) for path, r in found if isinstance(r, ValidationRecord)],
+        [(path, r) for path, r in found if isinstance(r, ComparisonRecord)],
+        [(path, r) for path, r in found if isinstance(r, StudyRecord)],
+        problems,
+    )

@@ -34,7 +34,8 @@ from measurements.naming import pair_slug
 SCHEMA_VERSION: Literal[1] = 1
 
 RecordId = Annotated[
-    str, Field(pattern=r"^(profile|validation)-[a-z0-9]+-\d{8}T\d{6}Z-[0-9a-f]{6}$")
+    str,
+    Field(pattern=r"^(profile|validation|comparison|study)-[a-z0-9]+-\d{8}T\d{6}Z-[0-9a-f]{6}$"),
 ]
 
 
@@ -238,6 +239,61 @@ class ValidationRecord(_Record):
     summary_profiled: ValidationSummary | None = None
     stages_file: FileName | None = None
     stages_sha256: Sha256 | None = None
+
+
+class Spread(Frozen):
+    """A ratio of paired times with its 90 % interval over prompts. [–]"""
+
+    median: Positive
+    low: Positive
+    high: Positive
+
+
+class MethodRow(Frozen):
+    """One decoding method at one sampling, measured."""
+
+    method: str
+    parameters: dict[str, int | float | str]
+    sampling: Sampling
+    tau: Positive
+    draft_efficiency: Share | None
+    tokens_per_s: Positive
+    speedup: Spread
+    time_split: dict[str, Share]
+    provenance: dict[str, Share]
+    lossless: bool
+    identical_texts: dict[str, Count] | None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_shares(self.time_split)
+        _check_shares(self.provenance)
+        return self
+
+
+class ComparisonRecord(_Record):
+    """Every method on the same prompts, interleaved."""
+
+    kind: Literal["comparison"] = "comparison"
+    seed: int
+    methods: list[MethodRow]
+
+
+Cell = str | int | float | bool | None
+
+
+class StudyRecord(_Record):
+    """An experiment of its own: named tables of measured rows, and what was published."""
+
+    kind: Literal["study"] = "study"
+    name: str
+    question: str
+    tables: dict[str, list[dict[str, Cell]]]
+    published: dict[str, list[dict[str, Cell]]] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+
+Record = ProfileRecord | ValidationRecord | ComparisonRecord | StudyRecord
 
 
 def _check_shares(split: dict[str, float]) -> None:

@@ -27,8 +27,11 @@ from measurements.context import Sampling
 from measurements.files import RecordError, read_verified, seal, write_atomically
 from measurements.schema import (
     SCHEMA_VERSION,
+    ComparisonRecord,
     ProfileHeader,
     ProfileRecord,
+    Record,
+    StudyRecord,
     TraceInfo,
     ValidationRecord,
 )
@@ -36,6 +39,12 @@ from measurements.tables import as_stages, as_trace
 
 DATA = Path(__file__).parent / "data"
 _SEAL = "record_sha256"
+_KINDS: dict[str, type[Record]] = {
+    "profile": ProfileRecord,
+    "validation": ValidationRecord,
+    "comparison": ComparisonRecord,
+    "study": StudyRecord,
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Profile:
         return self.traces[sampling.label]
 
 
-def record_path(root: Path, record: ProfileHeader | ValidationRecord) -> Path:
+def record_path(root: Path, record: ProfileHeader | Record) -> Path:
     """Where ``record`` lives below ``root``."""
     return Path(root) / record.machine.slug / record.pair_slug / f"{record.id}.json"
 
@@ -144,6 +153,26 @@ def save_validation(
     return path
 
 
+def save_record(root: Path, record: ComparisonRecord | StudyRecord) -> Path:
+    """Write a record that has no tables beside it.
+
+    Returns
+    -------
+    Path
+        The JSON file.
+
+    Raises
+    ------
+    RecordError
+        If a complete record with this id exists: records are append-only.
+    """
+    path = record_path(root, record)
+    _refuse_complete(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_json(path, record)
+    return path
+
+
 def load_profile(path: Path) -> Profile:
     """Read a profile and its tables, verifying hashes, schema and columns.
 
@@ -178,8 +207,8 @@ def load_validation(path: Path) -> ValidationRecord:
     return record
 
 
-def read_record(path: Path) -> ProfileRecord | ValidationRecord:
-    """Read one JSON file of either kind; its tables are not opened.
+def read_record(path: Path) -> Record:
+    """Read one JSON file of any kind; its tables are not opened.
 
     Raises
     ------
@@ -193,16 +222,15 @@ def read_record(path: Path) -> ProfileRecord | ValidationRecord:
         raise RecordError(path, f"cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise RecordError(path, f"is not JSON, perhaps truncated ({error})") from None
-    if not isinstance(content, dict) or content.get("kind") not in ("profile", "validation"):
-        raise RecordError(path, "is not a speculens record (no kind 'profile' or 'validation')")
+    if not isinstance(content, dict) or content.get("kind") not in _KINDS:
+        raise RecordError(path, f"is not a speculens record (its kind is none of {list(_KINDS)})")
     if content.get("schema_version") != SCHEMA_VERSION:
         version = content.get("schema_version")
         raise RecordError(path, f"schema_version {version!r}, this version reads {SCHEMA_VERSION}")
     if content.pop(_SEAL, None) != seal(content):
         raise RecordError(path, f"was edited after it was written ({_SEAL} does not match)")
-    kind = ProfileRecord if content["kind"] == "profile" else ValidationRecord
     try:
-        record = kind.model_validate(content)
+        record = _KINDS[content["kind"]].model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
@@ -212,7 +240,7 @@ def read_record(path: Path) -> ProfileRecord | ValidationRecord:
     return record
 
 
-def verify_tables(path: Path, record: ProfileRecord | ValidationRecord) -> None:
+def verify_tables(path: Path, record: Record) -> None:
     """Check that every table of a record is there with the hash it was saved with.
 
     Raises
@@ -221,7 +249,9 @@ def verify_tables(path: Path, record: ProfileRecord | ValidationRecord) -> None:
         Naming the table.
     """
     folder = Path(path).parent
-    tables = [(record.stages_file, record.stages_sha256)]
+    tables: list[tuple[str | None, str | None]] = []
+    if isinstance(record, ProfileRecord | ValidationRecord):
+        tables += [(record.stages_file, record.stages_sha256)]
     if isinstance(record, ProfileRecord):
         tables += [(info.file, info.sha256) for info in record.traces]
     for name, digest in tables:
@@ -234,7 +264,7 @@ def _refuse_complete(path: Path) -> None:
         raise RecordError(path, "is complete: records are append-only, save under a new id")
 
 
-def _write_json(path: Path, record: ProfileRecord | ValidationRecord) -> None:
+def _write_json(path: Path, record: Record) -> None:
     content = record.model_dump(mode="json")
     sealed = {**content, _SEAL: seal(content)}
     write_atomically(path, (json.dumps(sealed, indent=1) + "\n").encode())

@@ -1,11 +1,13 @@
 """Is the engine itself fast? Its decoding against Transformers', interleaved.
 
 Every ratio is of end-to-end times of the same prompts, prefill included,
-greedy, with its 90 % interval over prompts.
+greedy, with its 90 % interval over prompts. Then every method at temperature 0,
+and how much of its time no model's forward accounts for.
 """
 
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,11 +16,14 @@ from engine.decode import Request, decode_autoregressive, decode_chain
 from engine.drafters.language_model import LanguageModelDrafter
 from engine.events import Generation
 from engine.model import Model, wrap
+from engine.sampling import Sampling
 from profiler.baselines import TransformersBaseline
+from profiler.catalogue import catalogue
 from profiler.lock import device_lock
-from profiler.methods import chain
+from profiler.measure import HOST_STAGES, measure
 from profiler.progress import Report, Step, silent
 from profiler.ratios import ratio_spread
+from profiler.run import ProfilePlan
 
 DRAFT_LENGTHS = (1, 2, 3, 4, 5, 6, 8)
 FORWARD_WIDTHS = (1, 8)
@@ -46,8 +51,9 @@ def bench(
     Returns
     -------
     dict
-        ``ratios`` (name to median, low, high), ``shares`` (host share of the
-        best chain's time), ``best`` (draft lengths that won), ``tokens_per_s``.
+        ``ratios`` (name to median, low, high), ``shares`` (of decoding that is no
+        model's forward: ``host`` of the best chain, ``host_by_method``), ``best`` (what
+        won), ``tokens_per_s``.
     """
     baseline = TransformersBaseline.of(target, draft)
     times: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -78,14 +84,14 @@ def bench(
             name: min(DRAFT_LENGTHS, key=lambda length: sum(times[name, length]))
             for name in ("assisted", "chain")
         }
-        host = _host_share(target, draft, encoded, new_tokens, best["chain"])
+    every = _every_method(target, draft, encoded, new_tokens, report)
     autoregressive = times["autoregressive", 0]
     chain = times["chain", best["chain"]]
     ratios = {
         "autoregressive_vs_generate": ratio_spread(times["generate", 0], autoregressive),
         "chain_vs_assisted": ratio_spread(times["assisted", best["assisted"]], chain),
         "chain_vs_autoregressive": ratio_spread(autoregressive, chain),
-        "best_vs_autoregressive": ratio_spread(autoregressive, chain),
+        **every.ratios,
         **forward,
     }
     emitted = len(encoded) * new_tokens
@@ -95,8 +101,11 @@ def bench(
     }
     return {
         "ratios": ratios,
-        "shares": {"host": host},
-        "best": best,
+        "shares": {
+            "host": every.host[f"chain γ {best['chain']}"],
+            "host_by_method": every.host,
+        },
+        "best": {**best, **every.best},
         "tokens_per_s": speeds,
     }
 
@@ -107,18 +116,54 @@ def _decode(target: Model, draft: Model, request: Request, length: int) -> Gener
     return decode_chain(target, LanguageModelDrafter(draft), request, length)
 
 
-def _host_share(
-    target: Model, draft: Model, encoded: list[list[int]], new_tokens: int, length: int
-) -> float:
-    """Share of decoding that is neither a target nor a draft forward."""
-    models = wall = 0.0
-    for prompt in encoded[:4]:
-        generation, stages = chain(draft, length).decode_with_clock(
-            target, Request(prompt, new_tokens)
+@dataclass(frozen=True)
+class _Every:
+    """Every method at temperature 0: ratios, host share by method, and which were best."""
+
+    ratios: dict[str, dict[str, float]]
+    host: dict[str, float]
+    best: dict[str, str]
+
+
+def _every_method(
+    target: Model, draft: Model, encoded: list[list[int]], new_tokens: int, report: Report
+) -> _Every:
+    """The best method against autoregressive decoding, the best staged one against the best chain.
+
+    The best is chosen on the same prompts; where no method is staged, or none has a drafter,
+    that ratio is left out.
+    """
+    plan = ProfilePlan((Sampling(),), new_tokens)
+    methods = [m for m in catalogue(target, draft, ("all",), DRAFT_LENGTHS) if m.lossless]
+    seconds: dict[str, list[float]] = defaultdict(list)
+    host: dict[str, float] = {}
+    family: dict[str, str] = {}
+    runs = measure(target, encoded, plan, methods, report=report)
+    for run in runs:
+        seconds[run.method.label].append(run.prefill_seconds + run.seconds)
+        family[run.method.label] = run.method.name
+    for label in seconds:
+        mine = [run for run in runs if run.method.label == label]
+        spent = sum(sum(run.stage_seconds.get(s, 0.0) for s in HOST_STAGES) for run in mine)
+        unnamed = sum(run.seconds - sum(run.stage_seconds.values()) for run in mine)
+        host[label] = (spent + unnamed) / sum(run.seconds for run in mine)
+    best = {
+        name: min(
+            (label for label in seconds if family[label] in names),
+            key=lambda label: sum(seconds[label]),
         )
-        models += stages["target"] + stages["draft"]
-        wall += generation.decode_seconds
-    return 1 - models / wall
+        for name, names in (("method", set(family.values())), ("staged", {"staged"}))
+        if names & set(family.values())
+    }
+    chain = min(
+        (label for label in seconds if family[label] == "chain"), key=lambda x: sum(seconds[x])
+    )
+    ratios = {
+        "best_vs_autoregressive": ratio_spread(seconds["autoregressive"], seconds[best["method"]])
+    }
+    if "staged" in best:
+        ratios["staged_vs_chain"] = ratio_spread(seconds[chain], seconds[best["staged"]])
+    return _Every(ratios, host, best)
 
 
 @torch.inference_mode()

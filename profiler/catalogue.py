@@ -1,5 +1,6 @@
 """The methods that ``speculens compare`` knows, with the parameters it tries."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from engine.diffusion.loading import load_diffusion
@@ -32,8 +33,8 @@ LOWER = 3  # tokens an n-gram proposes to the draft at a time
 STAGED = 10  # with the draft cheaper, more of its tokens pay
 LONG = 10  # lookup costs nothing, so it may propose more
 MEDUSA_NODES = 16
-NGRAMS = {"ngram-T1.5": "python-ngram", "ngram-T1": "python-ngram-t1"}
-BEST_NGRAM = "ngram-T1"
+# the paper counts at temperature 1.5; a draft that is not sharp is guessed better at 1
+NGRAMS = {"ngram-T1": "python-ngram-t1", "ngram-T1.5": "python-ngram"}
 DIFFUSION = "python-diffusion"
 MEDUSA, HYDRA, MTP = "python-medusa", "python-hydra", "python-mtp"
 
@@ -103,19 +104,18 @@ def _trees(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 
 def _staged(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    # the paper counts at temperature 1.5; a draft that is not sharp is guessed better at 1
-    levels = {
-        name: NgramDrafter(load_ngram(source, draft), level=name) for name, source in NGRAMS.items()
-    }
     last = gammas[-1]
-    best = levels[BEST_NGRAM]
-    # where the text repeats itself the copy is right more often than the count
-    both = FallbackDrafter(LookupDrafter(min_ngram=2), best)
-    lowers: list[tuple[int, Rewindable]] = [
-        *[(last, lower) for lower in levels.values()],
-        (last, LookupDrafter()),
-        *[(gamma, both) for gamma in (*gammas, STAGED)],
-    ]
+    levels: list[Rewindable] = [LookupDrafter()]
+    lowers: list[tuple[int, Rewindable]] = []
+    with contextlib.suppress(InputError):  # counted for the embedded draft, of use to no other
+        ngrams = [
+            NgramDrafter(load_ngram(source, draft), level=name) for name, source in NGRAMS.items()
+        ]
+        # where the text repeats itself the copy is right more often than the count
+        both = FallbackDrafter(LookupDrafter(min_ngram=2), ngrams[0])
+        lowers = [(gamma, both) for gamma in (*gammas, STAGED)]
+        levels = [*ngrams, *levels]
+    lowers = [*((last, level) for level in levels), *lowers]
     methods = [
         Method(
             "staged",
@@ -127,8 +127,8 @@ def _staged(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
     ]
     tree = Method(
         "staged",
-        {"tree": "2-2-1-1", "lower": BEST_NGRAM},
-        StagedDrafter(draft, best, Tree.chain(LOWER)),
+        {"tree": "2-2-1-1", "lower": levels[0].level},
+        StagedDrafter(draft, levels[0], Tree.chain(LOWER)),
         TREES["2-2-1-1"],
     )
     return [*methods, tree]

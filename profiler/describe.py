@@ -1,10 +1,13 @@
 """Models and prompts as the context that records carry."""
 
+from typing import Any, Literal
+
 from engine.model import Model
 from engine.prompts import Prompts
 from engine.sampling import Sampling
-from measurements import ModelInfo, PromptSet
+from measurements import ModelInfo, PromptSet, new_record_id, utc_now
 from measurements import Sampling as RecordedSampling
+from profiler.machine import fingerprint, source_commit
 
 
 def model_info(model: Model) -> ModelInfo:
@@ -31,6 +34,30 @@ def prompt_set(prompts: Prompts, encoded: list[list[int]]) -> PromptSet:
         num_prompts=len(encoded),
         mean_prompt_tokens=sum(map(len, encoded)) / len(encoded),
     )
+
+
+def header(
+    kind: Literal["profile", "validation", "comparison", "study"],
+    target: Model,
+    draft: Model,
+    prompts: Prompts,
+    encoded: list[list[int]],
+    dtype: str,
+    new_tokens: int,
+) -> dict[str, Any]:
+    """The fields every complete record has: what ran where, on which text."""
+    return {
+        "id": new_record_id(kind, dtype),
+        "created": utc_now(),
+        "commit": source_commit(),
+        "machine": fingerprint(target.device),
+        "target": model_info(target),
+        "draft": model_info(draft),
+        "dtype": dtype,
+        "prompts": prompt_set(prompts, encoded),
+        "new_tokens": new_tokens,
+        "complete": True,
+    }
 
 
 def recorded(sampling: Sampling) -> RecordedSampling:

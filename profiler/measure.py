@@ -16,6 +16,9 @@ from profiler.methods import AUTOREGRESSIVE, AUTOREGRESSIVE_COUPLED, Method
 from profiler.progress import Report, Step, silent
 from profiler.run import ProfilePlan
 
+HOST_STAGES = ("draft_sampling", "sampling", "verification", "commit")
+"""What a round does beside running models; the time no stage accounts for belongs to it too."""
+
 
 @dataclass(frozen=True)
 class Run:

@@ -74,10 +74,15 @@ def _show(result: dict[str, Any]) -> None:
     ]
     console = output()
     console.print(table("End-to-end time ratios, interleaved", ["ratio", "median", "90 %"], rows))
-    best = result["best"]
+    best, host = result["best"], result["shares"]["host_by_method"]
+    most = max(host, key=lambda label: host[label])
     console.print(
         f"best draft length: ours γ = {best['chain']}, assisted generation γ = {best['assisted']}; "
         f"host share of our best chain {result['shares']['host']:.1%}"
+    )
+    console.print(
+        f"best method: {best['method']}; best staged: {best.get('staged', 'none')}; "
+        f"largest host share at temperature 0: {host[most]:.1%} ({most})"
     )
     console.print(
         f"L0: {result['rates']['L0_scenarios_per_s'] / 1e6:.1f} million scenarios/s; "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.pair import DEFAULT_TEMPERATURES, PairOptions
-from app.terminal import output, print_json, progress_bar, table
+from app.terminal import notice, output, print_json, progress_bar, table
+from measurements import ComparisonRecord, MethodRow, Sampling, save_record
 
 if TYPE_CHECKING:
     from profiler.measure import Run
@@ -15,21 +17,24 @@ if TYPE_CHECKING:
 PAPER_TOP_K = 50
 """Staged speculative decoding (arXiv:2308.04623) samples with it."""
 
-HOST = ("draft_sampling", "sampling", "verification", "commit", "rest")
-
 
 def run(
-    pair: PairOptions, methods: str, draft_lengths: Sequence[int] | None, as_json: bool
+    pair: PairOptions,
+    methods: str,
+    draft_lengths: Sequence[int] | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Decode with each method and print one row per method, parameters and sampling."""
-    from engine.sampling import Sampling
+    from engine.sampling import Sampling as Warps
     from profiler.catalogue import GAMMAS, catalogue
+    from profiler.describe import header, recorded
     from profiler.measure import measure
     from profiler.run import ProfilePlan, encode_checked
 
     samplings = pair.samplings()
     if pair.temperatures == DEFAULT_TEMPERATURES and pair.top_k is None and pair.top_p is None:
-        samplings = (*samplings, Sampling(1.0, top_k=PAPER_TOP_K))
+        samplings = (*samplings, Warps(1.0, top_k=PAPER_TOP_K))
     prompts = pair.load_prompts()
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
     target, draft = pair.load_pair()
@@ -44,6 +49,14 @@ def run(
         _row([r for r in runs if (r.sampling, r.method) == key], runs)
         for key in dict.fromkeys((s, r.method) for s in plan.samplings for r in runs)
     ]
+    if out is not None:
+        by_label = {s.label: recorded(s) for s in plan.samplings}
+        made = ComparisonRecord(
+            **header("comparison", target, draft, prompts, encoded, pair.dtype, pair.new_tokens),
+            seed=pair.seed,
+            methods=[_as_recorded(row, by_label[row["sampling"]]) for row in rows],
+        )
+        notice(f"saved {save_record(out, made)}")
     if as_json:
         print_json({"methods": rows})
         return
@@ -87,6 +100,11 @@ def _row(mine: list[Run], runs: list[Run]) -> dict[str, Any]:
     }
 
 
+def _as_recorded(row: dict[str, Any], sampling: Sampling) -> MethodRow:
+    fields = {name: row[name] for name in MethodRow.model_fields}
+    return MethodRow.model_validate({**fields, "sampling": sampling})
+
+
 def _identical(mine: list[Run], alike: list[Run]) -> dict[str, int] | None:
     """Texts equal to autoregressive ones, where the method promises it; else None."""
     rule = mine[0].method.rule
@@ -103,11 +121,14 @@ def _identical(mine: list[Run], alike: list[Run]) -> dict[str, int] | None:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    from profiler.measure import HOST_STAGES
+
+    host = (*HOST_STAGES, "rest")
     efficiency, speedup, split = row["draft_efficiency"], row["speedup"], row["time_split"]
     parameters = ", ".join(f"{k} {v}" for k, v in row["parameters"].items())
     name = f"{row['method']} {parameters}".replace("num_draft_tokens", "γ")
     same = row["identical_texts"]
-    drafting = sum(v for stage, v in split.items() if stage not in HOST and stage != "target")
+    drafting = sum(v for stage, v in split.items() if stage not in host and stage != "target")
     return [
         name.replace("tree tree", "tree"),
         f"{row['tau']:.2f}",
@@ -116,6 +137,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{speedup['median']:.2f}× {speedup['low']:.2f}–{speedup['high']:.2f}",
         f"{split.get('target', 0):.0%}",
         f"{drafting:.0%}",
-        f"{sum(split.get(stage, 0) for stage in HOST):.0%}",
+        f"{sum(split.get(stage, 0) for stage in host):.0%}",
         "–" if same is None else f"{same['same']}/{same['texts']}",
     ]

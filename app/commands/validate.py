@@ -18,9 +18,7 @@ from measurements import (
     SpeedupRow,
     ValidationRecord,
     load_profile,
-    new_record_id,
     save_validation,
-    utc_now,
 )
 
 if TYPE_CHECKING:
@@ -40,8 +38,7 @@ def run(
 ) -> None:
     """Validate a profile's predictions on the pair it was made of."""
     from engine.errors import InputError
-    from profiler.describe import prompt_set, recorded
-    from profiler.machine import fingerprint, source_commit
+    from profiler.describe import header, recorded
     from profiler.measure import measure
     from profiler.methods import chain
     from profiler.run import ProfilePlan, encode_checked
@@ -69,22 +66,12 @@ def run(
         )  # fmt: skip
         timer.complete(encoded[0])
     predictions = validation_record.predict_all(profile, labels, gammas, timer.stages)
-    described = prompt_set(prompts, encoded)
-    same = described.sha256 == profile.record.prompts.sha256
-    header = {
-        "id": new_record_id("validation", pair.dtype),
-        "created": utc_now(),
-        "commit": source_commit(),
-        "profile_id": profile.record.id,
-        "machine": fingerprint(target.device),
-        "target": profile.record.target,
-        "draft": profile.record.draft,
-        "dtype": pair.dtype,
-        "prompts": described,
-        "new_tokens": pair.new_tokens,
+    same = prompts.sha256 == profile.record.prompts.sha256
+    fields = header("validation", target, draft, prompts, encoded, pair.dtype, pair.new_tokens) | {
+        "profile_id": profile.record.id
     }
     made = validation_record.build(
-        header, predictions, profiled, runs, [recorded(s) for s in samplings], repeats,
+        fields, predictions, profiled, runs, [recorded(s) for s in samplings], repeats,
         same and pair.new_tokens == profile.record.new_tokens,
     )  # fmt: skip
     path = save_validation(out, made, timer.stages)

@@ -89,11 +89,44 @@ def test_any_pair_goes_through_profile_predict_validate(
     assert validated["summary"]["time_explained"] > 0.95
 
 
+def test_bench_reports_every_ratio_and_every_methods_host_share(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")[:-2]
+    assert call(monkeypatch, "bench", *options, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result["ratios"]) >= {
+        "autoregressive_vs_generate", "chain_vs_assisted", "chain_vs_autoregressive",
+        "best_vs_autoregressive", "staged_vs_chain", "lean_vs_transformers_1",
+    }  # fmt: skip
+    assert all(r["low"] <= r["median"] <= r["high"] for r in result["ratios"].values())
+    shares = result["shares"]["host_by_method"]
+    assert {"autoregressive", "chain γ 4", result["best"]["method"]} <= set(shares)
+    assert all(0 < share < 1 for share in shares.values())
+    assert result["shares"]["host"] == shares[f"chain γ {result['best']['chain']}"]
+
+
+def test_reproduce_measures_the_cache_and_keeps_a_study(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    options = pair_options(tmp_path, "gpt2", prompts, tmp_path / "runs")
+    assert call(monkeypatch, "reproduce", "kv-cache", *options, "--json") == 0
+    study = json.loads(capsys.readouterr().out)
+    (rows,) = study["tables"].values()
+    assert [row["new_tokens"] for row in rows] == [24]
+    assert rows[0]["same_text"] == 1 and rows[0]["speedup"] > 0
+    ((path, saved),) = scan(tmp_path / "runs").studies
+    assert str(path) == study["record"] and saved.name == "kv-cache"
+    assert call(monkeypatch, "reproduce", "nothing", *options) == 2
+    assert "subject must be one of kv-cache, not 'nothing'" in capsys.readouterr().err
+
+
 def test_compare_and_decode_answer_in_json(
     tmp_path: Path, prompts: Path, monkeypatch, capsys
 ) -> None:
     options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")[:-2]
-    assert call(monkeypatch, "compare", *options, "--gamma", 2, "--json") == 0
+    out = tmp_path / "saved"
+    assert call(monkeypatch, "compare", *options, "--gamma", 2, "--out", out, "--json") == 0
     methods = json.loads(capsys.readouterr().out)["methods"]
     assert {m["method"] for m in methods} >= {"autoregressive", "chain", "tree"}
     assert {m["sampling"] for m in methods} == {"T0", "T1", "T1-k50"}
@@ -105,6 +138,10 @@ def test_compare_and_decode_answer_in_json(
         assert same is None or same["same"] == same["texts"] == 3
         assert sum(method["provenance"].values()) == pytest.approx(1)
         assert sum(method["time_split"].values()) == pytest.approx(1, abs=1e-6)
+    ((_, saved),) = scan(out).comparisons
+    assert [(m.method, m.parameters) for m in saved.methods] == [
+        (m["method"], m["parameters"]) for m in methods
+    ]
     chain = next(m for m in methods if m["parameters"] == {"num_draft_tokens": 2})
     assert 0 < chain["draft_efficiency"] <= 1
     assert 1 <= chain["tau"] <= 3
