@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from engine.katz import load_ngram
+from engine.model import load_model
 from measurements import load_profile, scan
 from profiler import run as profiler_run
 from tests.tiny_models import save_tiny_pair, tiny_llama, tiny_tokenizer
@@ -87,6 +89,17 @@ def test_any_pair_goes_through_profile_predict_validate(
         "median_abs_error", "p95_abs_error", "bias", "coverage_90", "time_explained",
     }  # fmt: skip
     assert validated["summary"]["time_explained"] > 0.95
+
+
+def test_train_counts_an_ngram_that_loads(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    options = pair_options(tmp_path, "llama", prompts, tmp_path)[:6]
+    out = tmp_path / "zoo"
+    assert call(monkeypatch, "train", "ngram", *options, "--steps", 1, "--out", out, "--json") == 0
+    folder = json.loads(capsys.readouterr().out)["ngram"]
+    ngram = load_ngram(folder, load_model(str(options[3]), device="cpu"))
+    assert ngram.card["temperature"] == 1.5 and ngram.card["tokens"] > 0
 
 
 def test_bench_reports_every_ratio_and_every_methods_host_share(
