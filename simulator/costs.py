@@ -15,8 +15,14 @@ from numpy.typing import ArrayLike
 from simulator.checks import FloatArray, IntArray, at_least, counts, one_count
 from simulator.interpolation import bracket, spans
 
-Origin = Literal["measured", "interpolated", "extrapolated", "assumed"]
-ORIGINS: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "assumed")
+Origin = Literal["measured", "interpolated", "extrapolated", "assumed", "modelled"]
+ORIGINS: tuple[Origin, ...] = (
+    "measured",
+    "interpolated",
+    "extrapolated",
+    "assumed",
+    "modelled",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +56,9 @@ class StageCurve:
         Raw times. [s]
     context_low, context_high : array [num_cells]
         Span of the contexts that were timed in the cell. [tokens]
-    assumed : bool
-        The curve was written down, not measured.
+    origin : Origin, optional
+        Of every value of a curve that was written down or computed instead of
+        measured; None when each value's own place among the cells decides.
 
     Raises
     ------
@@ -81,7 +88,7 @@ class StageCurve:
     samples: tuple[FloatArray, ...]
     context_low: FloatArray
     context_high: FloatArray
-    assumed: bool = False
+    origin: Origin | None = None
     medians: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +151,7 @@ class StageCurve:
         slope = float(at_least("seconds_per_token", seconds_per_token, 0))
         zero = np.zeros(2)
         samples = (np.array([seconds]), np.array([seconds + slope]))
-        return cls(np.array([0, 1]), zero, samples, zero, zero, assumed=True)
+        return cls(np.array([0, 1]), zero, samples, zero, zero, origin="assumed")
 
     def seconds(self, num_tokens: ArrayLike, context: ArrayLike) -> FloatArray:
         """Time of the stage, broadcast over both arguments. [s]
@@ -160,7 +167,8 @@ class StageCurve:
 
         ``measured``: this number of tokens was timed, the context within the
         timed span; ``interpolated``: between timed numbers; ``extrapolated``:
-        outside what was timed; ``assumed``: never timed.
+        outside what was timed; ``assumed``: never timed; ``modelled``: from a
+        roofline that was fitted to timed forwards.
         """
         return ORIGINS[int(self.locate(np.array([num_tokens]), np.array([context])).origin[0])]
 
@@ -184,11 +192,10 @@ class StageCurve:
             beyond = beyond | (away & (weight != 0))
         between = (across.share != 0) & (across.share != 1)
         origin = np.where(beyond, 2, np.where(between, 1, 0))
-        return Located(
-            np.stack(cells, axis=1),
-            np.stack(coefficients, axis=1),
-            np.full_like(origin, 3) if self.assumed else origin,
-        )
+        if self.origin is not None:
+            held = beyond & (self.origin == "modelled")
+            origin = np.where(held, 2, ORIGINS.index(self.origin))
+        return Located(np.stack(cells, axis=1), np.stack(coefficients, axis=1), origin)
 
     def resample_medians(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Medians of ``size`` bootstrap resamples of every cell: [size, num_cells]. [s]

@@ -49,7 +49,8 @@ class Prediction:
         Adds up to autoregressive_seconds. [s]
     provenance : dict
         Share of the predicted time by where its costs come from: ``measured``,
-        ``interpolated``, ``extrapolated``, ``assumed``; adds up to 1. [unitless]
+        ``interpolated``, ``extrapolated``, ``assumed``, ``modelled``; adds up
+        to 1. [unitless]
     """
 
     num_draft_tokens: int

@@ -88,7 +88,7 @@ class RoundWeights:
     ----------
     by_curve : mapping of str to array [num_prompts, num_cells]
         One entry per curve that is used. [rounds]
-    origin_seconds : array [4]
+    origin_seconds : array [num_origins]
         Predicted time by ``ORIGINS``. [s]
     """
 
