@@ -4,8 +4,10 @@ Pure mathematics on numpy and scipy: no models, files, clocks or printing. Read
 ``acceptance`` (laws of emitted tokens), ``replay`` (exact prediction from a
 trace), ``costs`` and ``round_time`` (stage and round times), ``scenario``
 (everything together), ``optimise``, ``sensitivity``, ``calibration`` (from a
-profile) and ``validation`` (against real decoding). Equations are numbered in
-docs/model.md, words defined in docs/nomenclature.md.
+profile) and ``validation`` (against real decoding). Without a measurement:
+``model_shape``, ``roofline`` and ``hardware`` (bytes, FLOP, peaks),
+``stage_time`` and ``serving`` (batch and context), ``load`` (arrivals).
+Equations are numbered in docs/model.md, words defined in docs/nomenclature.md.
 
 Examples
 --------
@@ -19,59 +21,118 @@ from simulator.acceptance import (
     expected_emitted_from_hazards,
     expected_emitted_tokens,
 )
+from simulator.arrivals import Requests, poisson_requests
 from simulator.calibration import Calibration, predict_chain
 from simulator.costs import StageCurve
+from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
+from simulator.hardware_costs import hardware_costs
 from simulator.hazards import (
     emitted_tokens_by_prompt,
     hazards_from_trace,
     pooled_emitted_tokens,
 )
 from simulator.intervals import Resamples, draw_resamples, percentile_interval
+from simulator.known_models import KNOWN_MODELS, known_shape
+from simulator.load import Load, simulate_load
+from simulator.model_config import shape_from_config
+from simulator.model_shape import ModelShape
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import Replay, replay_chain, replay_chain_naive
+from simulator.roofline import (
+    OperatorCost,
+    Precision,
+    expected_distinct_experts,
+    operator_costs,
+    total_cost,
+)
+from simulator.round_table import RoundTable, prefill_seconds, tabulate_rounds
 from simulator.round_time import StageCosts
 from simulator.rounds import simulate_chain, simulate_emitted_tokens
 from simulator.scenario import Scenario, predict
 from simulator.sensitivity import break_even_acceptance_rate, break_even_cost_ratio
+from simulator.serving import Server, mean_emitted_lockstep, serving_speedup
+from simulator.serving_limits import (
+    best_schedule,
+    break_even_batch,
+    break_even_context,
+    fitting_batch,
+)
 from simulator.speedup import operations_factor, speedup_from_rates, textbook_speedup
+from simulator.stage_fit import StageFit, fit_stage_time
+from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.trace import AcceptanceTrace
+from simulator.traffic import RoundTraffic, relative_bandwidth, round_traffic
 from simulator.validation import ErrorTerms, Measurement, Summary, compare, summarise
 
 __all__ = [
+    "KNOWN_HARDWARE",
+    "KNOWN_MODELS",
     "AcceptanceTrace",
     "Calibration",
     "ErrorTerms",
     "Fidelities",
+    "Hardware",
+    "Load",
     "Measurement",
+    "ModelShape",
+    "OperatorCost",
     "Optimum",
+    "Precision",
     "Prediction",
     "Replay",
+    "Requests",
     "Resamples",
+    "RoundTable",
+    "RoundTraffic",
     "Scenario",
+    "Server",
     "StageCosts",
     "StageCurve",
+    "StageFit",
+    "StageTime",
     "Summary",
+    "assumed_stage_time",
     "best_num_draft_tokens",
+    "best_schedule",
     "break_even_acceptance_rate",
+    "break_even_batch",
+    "break_even_context",
     "break_even_cost_ratio",
     "compare",
     "draw_resamples",
     "emitted_tokens_by_prompt",
     "emitted_tokens_pmf",
+    "expected_distinct_experts",
     "expected_emitted_from_hazards",
     "expected_emitted_tokens",
+    "fit_stage_time",
+    "fitting_batch",
+    "hardware_costs",
     "hazards_from_trace",
+    "known_hardware",
+    "known_shape",
+    "mean_emitted_lockstep",
     "operations_factor",
+    "operator_costs",
     "percentile_interval",
+    "poisson_requests",
     "pooled_emitted_tokens",
     "predict",
     "predict_chain",
+    "prefill_seconds",
+    "relative_bandwidth",
     "replay_chain",
     "replay_chain_naive",
+    "round_traffic",
+    "serving_speedup",
+    "shape_from_config",
     "simulate_chain",
     "simulate_emitted_tokens",
+    "simulate_load",
     "speedup_from_rates",
     "summarise",
+    "tabulate_rounds",
     "textbook_speedup",
+    "total_cost",
 ]

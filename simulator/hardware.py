@@ -96,7 +96,7 @@ _NVIDIA = "https://www.nvidia.com/content/dam/en-zz/Solutions"
 _A100 = f"{_NVIDIA}/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf"
 _H100 = "https://resources.nvidia.com/en-us-tensor-core/nvidia-tensor-core-gpu-datasheet"
 _H200 = "https://resources.nvidia.com/en-us-data-center-overview/hpc-datasheet-sc23-h200"
-_B200 = "https://www.nvidia.com/en-us/data-center/hgx (per GPU, sparse figures halved)"
+_B200 = "https://www.nvidia.com/en-us/data-center/dgx-b200 and hgx (of 8 GPUs; sparse halved)"
 _ADA = "https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf"
 _GA102 = f"{_NVIDIA}/geforce/ampere/pdf/NVIDIA-ampere-GA102-GPU-Architecture-Whitepaper-V1.pdf"
 _GB202 = "https://images.nvidia.com/aem-dam/Solutions/geforce/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf"
@@ -114,7 +114,7 @@ _TABLE = {
     "H100-SXM": (3350, 80, _tera(float32=67, half=989.4, float8=1978.9), _H100, "2023-03"),
     "H100-PCIe": (2000, 80, _tera(float32=51, half=756, float8=1513), _H100, "2023-03"),
     "H200-SXM": (4800, 141, _tera(float32=67, half=989.4, float8=1978.9), _H200, "2023-11"),
-    "B200-SXM": (8000, 180, _tera(float32=80, half=2250, float8=4500), _B200, "2024-11"),
+    "B200-SXM": (8000, 180, _tera(float32=75, half=2250, float8=4500), _B200, "2024-11"),
     "L40S": (864, 48, _tera(float32=91.6, half=362.05, float8=733),
              "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413", "2023-08"),
     "L40": (864, 48, _tera(float32=90.5, half=181.05, float8=362),

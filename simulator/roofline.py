@@ -127,7 +127,7 @@ def operator_costs(
     Attention computes all num_tokens x (context + num_tokens) scores, as
     kernels with a mask do; a causal kernel skips up to half of a prefill's.
     Scores stay on the chip. Left out: FLOP of norms, rotations, softmax and
-    activation functions (below 1 % for the models of the table), intermediate
+    activation functions (below 2 % for the models of the table), intermediate
     results that kernels fuse, and communication between devices.
 
     Examples
