@@ -16,10 +16,13 @@ from simulator.hardware import Hardware
 from simulator.intervals import percentile_interval
 from simulator.model_shape import ModelShape
 from simulator.roofline import HALF, Precision, operator_costs
-from simulator.stage_time import SHARPNESS, Covered, StageTime, smooth_maximum
+from simulator.stage_time import Covered, StageTime, smooth_maximum
 
 MIN_SETTINGS = 5
 """Different settings needed: three parameters and two to judge them by."""
+
+SHARPNESSES = (1.0, 2.0, 4.0)
+"""Candidates for the sharpness: traffic and arithmetic add up, overlap in part, overlap."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class StageFit:
     Attributes
     ----------
     time : StageTime
+        Its sharpness is the chosen one.
     overhead_seconds : Fitted
         [s]
     bandwidth_efficiency, flop_efficiency : Fitted
@@ -77,7 +81,7 @@ def fit_stage_time(
     bootstrap: int = 100,
     confidence: float = 0.9,
     precision: Precision = HALF,
-    sharpness: float = SHARPNESS,
+    sharpness: float | None = None,
 ) -> StageFit:
     """Calibrate a roofline to measured forwards.
 
@@ -97,8 +101,9 @@ def fit_stage_time(
     confidence : float, in (0, 1)
         [unitless]
     precision : Precision
-    sharpness : float, >= 1
-        Not fitted: compare the residuals of two values to choose. [unitless]
+    sharpness : float, >= 1, optional
+        By default the smallest of ``SHARPNESSES`` whose residuals no other beats
+        by more than chance; samples far from the ridge hardly tell. [unitless]
 
     Returns
     -------
@@ -144,15 +149,14 @@ def fit_stage_time(
     moving = np.array([cost.bytes for cost in costs]) / hardware.bandwidth
     computing = np.array([cost.flop for cost in costs]) / hardware.peak(dtype)
     start = np.log([0.1 * measured.min(), 0.7, 0.5])
-    best = _minimise(moving, computing, measured, sharpness, start)
+    candidates = SHARPNESSES if sharpness is None else (sharpness,)
+    chosen, best = _sharpest_needed(moving, computing, measured, candidates, start)
     drawn = []
     for _ in range(resamples):
         pick = rng.integers(measured.size, size=measured.size)
         # a parameter the samples do not show stays where it starts: start anywhere
         start = best + rng.normal(0.0, 2.0, size=3)
-        drawn.append(
-            _minimise(moving[:, pick], computing[:, pick], measured[pick], sharpness, start)
-        )
+        drawn.append(_minimise(moving[:, pick], computing[:, pick], measured[pick], chosen, start))
     overhead, moved, computed = (
         Fitted(float(np.exp(value)), *percentile_interval(np.exp(samples), confidence))
         for value, samples in zip(best, np.array(drawn).T, strict=True)
@@ -163,11 +167,34 @@ def fit_stage_time(
         hardware.peak(dtype) * computed.value,
         overhead.value,
         precision,
-        sharpness,
+        chosen,
         Covered(_range(tokens), _range(cached), _range(rows)),
     )
-    residuals = np.log(measured) - _log_seconds(best, moving, computing, sharpness)
+    residuals = np.log(measured) - _log_seconds(best, moving, computing, chosen)
     return StageFit(time, overhead, moved, computed, residuals)
+
+
+def _sharpest_needed(
+    moving: FloatArray,
+    computing: FloatArray,
+    measured: FloatArray,
+    candidates: tuple[float, ...],
+    start: FloatArray,
+) -> tuple[float, FloatArray]:
+    """The smallest sharpness that no other beats by more than chance, and its parameters.
+
+    In doubt traffic and arithmetic add up: that makes verification dear, not cheap.
+    """
+    fits = [_minimise(moving, computing, measured, s, start) for s in candidates]
+    squares = [
+        float(((np.log(measured) - _log_seconds(fit, moving, computing, s)) ** 2).sum())
+        for s, fit in zip(candidates, fits, strict=True)
+    ]
+    # twice the log likelihood ratio of normal residuals, against 95 % of chi-square(1)
+    floor = np.finfo(float).tiny
+    gain = measured.size * np.log((np.array(squares) + floor) / (min(squares) + floor))
+    first = int(np.argmax(gain <= 3.84))
+    return candidates[first], fits[first]
 
 
 def _log_seconds(

@@ -20,7 +20,8 @@ SHARPNESS = 2.0
 """Of the smooth maximum: at the ridge point 41 % above either limit.
 
 Between what two published machines ask for: 1 fits the 8B model on an H100 of
-arXiv:2601.11580, 4 the 7B model on an A100 of arXiv:2402.12374.
+arXiv:2601.11580, 4 the 7B model on an A100 of arXiv:2402.12374. For assumed
+rates only; a fit chooses its own.
 """
 
 

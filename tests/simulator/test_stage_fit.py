@@ -1,16 +1,22 @@
 """Rooflines fitted to measured times."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.hardware import known_hardware
+from measurements import DATA, load_profile, scan
+from simulator.hardware import Hardware, known_hardware
 from simulator.known_models import known_shape
+from simulator.model_config import shape_from_config
 from simulator.stage_fit import fit_stage_time
 from simulator.stage_time import assumed_stage_time
 from tests.simulator.published_times import MAGICDEC
 
+ZOO = Path(__file__).parents[2] / "engine" / "zoo"
 SHAPE, CARD = known_shape("Qwen2.5-1.5B"), known_hardware("L4")
 TOKENS = np.tile([1, 2, 4, 8, 64, 256, 1024], 4)
 CONTEXT = np.repeat([0, 200, 1000, 4000], 7)
@@ -80,10 +86,65 @@ def test_parameters_the_samples_do_not_show_have_wide_intervals():
     assert computed.high / computed.low > 5 * moved.high / moved.low
 
 
-def test_three_numbers_explain_the_published_times_of_magicdec():
-    """arXiv:2408.11049, Table 3 (32 times, 8 x A100): 4 % at the median, 13 % at worst.
+@pytest.mark.parametrize("sharpness", [1.0, 2.0, 4.0])
+def test_the_sharpness_that_made_the_times_is_chosen(sharpness):
+    true = assumed_stage_time(SHAPE, CARD, "bfloat16", overhead_seconds=1e-3, sharpness=sharpness)
+    noise = np.random.default_rng(4).lognormal(0, 0.01, TOKENS.size)
+    found = fit(true.seconds(TOKENS, CONTEXT, BATCH) * noise, bootstrap=1)
+    assert found.time.sharpness == sharpness
 
-    The bandwidth comes out at 0.80 of the peak. The constant, 5.8 ms, is what 64 all-reduces over
+
+def test_samples_that_do_not_tell_the_sharpness_get_the_smallest():
+    """Few tokens a forward: all candidates fit alike; verification is not made cheap."""
+    true = assumed_stage_time(SHAPE, CARD, "bfloat16", overhead_seconds=1e-3, sharpness=4)
+    tokens, context = np.tile([1, 2, 3], 8), np.repeat(np.arange(0, 8000, 1000), 3)
+    seconds = true.seconds(tokens, context) * np.random.default_rng(2).lognormal(0, 0.02, 24)
+    rng = np.random.default_rng(0)
+    found = fit_stage_time(
+        SHAPE, CARD, "bfloat16", tokens, context, np.ones(24), seconds, rng=rng, bootstrap=1
+    )
+    assert found.time.sharpness == 1
+
+
+def test_recorded_forwards_are_continued_from_few_tokens_to_many():
+    """The recorded profile of the embedded pair: fitted up to 5 tokens, asked for 7 to 17.
+
+    Median times agree within 4 %; the machine's own spread (IQR) is above 10 %. A sharpness of 4,
+    which fits those few tokens as well, is 70 % off at 17: the choice matters.
+    """
+    path, record = next((p, r) for p, r in scan(DATA).profiles if r.complete)
+    stages = load_profile(path).stages
+    target = stages[stages.stage == "target"]
+    config = json.loads((ZOO / record.target.name / "config.json").read_text())
+    ceilings = record.ceilings
+    machine = Hardware(
+        record.machine.slug,
+        float(np.median(ceilings.read_bandwidth_bytes_per_s)),
+        1e9,
+        {"bfloat16": float(np.median(ceilings.flop_per_s))},
+        "measured",
+        "recorded",
+    )
+    few, many = target[target.num_tokens <= 5], target[target.num_tokens > 5]
+    asked = many.groupby("num_tokens").agg(
+        seconds=("seconds", "median"), context=("context", "mean")
+    )
+
+    def error(**settings):
+        time = fit_stage_time(
+            shape_from_config(config), machine, "bfloat16", few.num_tokens, few.context,
+            few.batch, few.seconds, rng=np.random.default_rng(0), bootstrap=1, **settings,
+        ).time  # fmt: skip
+        return time.seconds(asked.index.to_numpy(), asked.context) / asked.seconds - 1
+
+    assert abs(error()).max() < 0.04
+    assert error(sharpness=4.0).max() > 0.5
+
+
+def test_three_numbers_explain_the_published_times_of_magicdec():
+    """arXiv:2408.11049, Table 3 (32 times, 8 x A100): 4 % at the median, 14 % at worst.
+
+    The bandwidth comes out at 0.82 of the peak. The constant, 5.4 ms, is what 64 all-reduces over
     8 devices and the launches take; rooflines leave it out.
     """
     context, batch, _, verify, _, step, *_ = MAGICDEC.T
@@ -98,9 +159,9 @@ def test_three_numbers_explain_the_published_times_of_magicdec():
         rng=np.random.default_rng(0),
     )
     assert found.median_abs_error < 0.045
-    assert np.abs(np.expm1(found.residuals)).max() < 0.135
-    assert found.bandwidth_efficiency.value == pytest.approx(0.80, abs=0.03)
-    assert found.overhead_seconds.value == pytest.approx(5.8e-3, rel=0.1)
+    assert np.abs(np.expm1(found.residuals)).max() < 0.145
+    assert found.bandwidth_efficiency.value == pytest.approx(0.82, abs=0.03)
+    assert found.overhead_seconds.value == pytest.approx(5.4e-3, rel=0.1)
 
 
 def test_the_range_of_the_samples_is_kept():
