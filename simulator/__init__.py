@@ -2,7 +2,8 @@
 
 Pure mathematics on numpy and scipy: no models, files, clocks or printing. Read
 ``acceptance`` (laws of emitted tokens), ``replay`` (exact prediction from a
-trace), ``costs`` and ``round_time`` (stage and round times), ``scenario``
+trace), ``windows`` (what a method must tell it) and ``chains`` (who tells it for
+chains), ``costs`` and ``round_time`` (stage and round times), ``scenario``
 (everything together), ``optimise``, ``sensitivity``, ``calibration`` (from a
 profile) and ``validation`` (against real decoding). Without a measurement:
 ``model_shape``, ``roofline`` and ``hardware`` (bytes, FLOP, peaks),
@@ -23,6 +24,7 @@ from simulator.acceptance import (
 )
 from simulator.arrivals import Requests, poisson_requests
 from simulator.calibration import Calibration, predict_chain
+from simulator.chains import block_windows, chain_windows, parallel_windows
 from simulator.costs import StageCurve
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
 from simulator.hardware_costs import hardware_costs
@@ -38,7 +40,7 @@ from simulator.model_config import shape_from_config
 from simulator.model_shape import ModelShape
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
-from simulator.replay import Replay, replay_chain, replay_chain_naive
+from simulator.replay import Replay, replay_chain, replay_chain_naive, replay_windows
 from simulator.roofline import (
     OperatorCost,
     Precision,
@@ -64,6 +66,7 @@ from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.trace import AcceptanceTrace
 from simulator.traffic import RoundTraffic, relative_bandwidth, round_traffic
 from simulator.validation import ErrorTerms, Measurement, Summary, compare, summarise
+from simulator.windows import Windows
 
 __all__ = [
     "KNOWN_HARDWARE",
@@ -92,13 +95,16 @@ __all__ = [
     "StageFit",
     "StageTime",
     "Summary",
+    "Windows",
     "assumed_stage_time",
     "best_num_draft_tokens",
     "best_schedule",
+    "block_windows",
     "break_even_acceptance_rate",
     "break_even_batch",
     "break_even_context",
     "break_even_cost_ratio",
+    "chain_windows",
     "compare",
     "draw_resamples",
     "emitted_tokens_by_prompt",
@@ -115,6 +121,7 @@ __all__ = [
     "mean_emitted_lockstep",
     "operations_factor",
     "operator_costs",
+    "parallel_windows",
     "percentile_interval",
     "poisson_requests",
     "pooled_emitted_tokens",
@@ -124,6 +131,7 @@ __all__ = [
     "relative_bandwidth",
     "replay_chain",
     "replay_chain_naive",
+    "replay_windows",
     "round_traffic",
     "serving_speedup",
     "shape_from_config",

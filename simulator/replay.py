@@ -1,9 +1,9 @@
 """Where do the rounds start? The exact answer, from one trace of the target.
 
-A trace holds, for every position of a text the target itself wrote, the
-probability that the token there came from an accepted draft. That is enough
-to predict the rounds of every num_draft_tokens without decoding again. Knows
-nothing about costs.
+A trace holds, for every position of a text the target itself wrote, what a
+round that starts there would keep of its drafts (``windows``). That is enough
+to predict the rounds of every method and parameter without decoding again.
+Knows nothing about costs.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg.lapack import dtbtrs
 
+from simulator.chains import chain_windows
 from simulator.checks import FloatArray, IntArray, one_count, prompt_lengths, rates
-from simulator.hazards import remaining_tokens, survival_products
+from simulator.hazards import remaining_tokens
+from simulator.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,8 @@ class Replay:
     Attributes
     ----------
     num_draft_tokens : int
-        Wanted per round. [tokens]
+        Most drafts a round can keep: the wanted length of a chain, the depth
+        of a tree. [tokens]
     lengths : array [num_prompts]
         [tokens]
     start_prob : array [num_positions]
@@ -32,8 +35,8 @@ class Replay:
         P(a round starts here, and the round before it was fully accepted):
         the draft then has two tokens to read first. [unitless]
     num_drafted : array [num_positions]
-        Tokens a round drafts if it starts here: num_draft_tokens, but never
-        more than the tokens still wanted, less one. [tokens]
+        Tokens the target verifies in a round that starts here: no draft lies
+        behind the last but one of the tokens still wanted. [tokens]
     """
 
     num_draft_tokens: int
@@ -65,6 +68,57 @@ class Replay:
         return accepted / proposed if proposed > 0 else 0.0
 
 
+def replay_windows(windows: Windows) -> Replay:
+    """Law of the rounds along measured texts, for any method of drafting.
+
+    Parameters
+    ----------
+    windows : Windows
+        What a round keeps that starts at each position.
+
+    Returns
+    -------
+    Replay
+
+    Notes
+    -----
+    Equations (M1.3) and (M1.4) in docs/model.md. Every position lies in
+    exactly one round, so the sum over j of start_prob[t-j] survival[t-j, j]
+    is 1: a unit lower triangular band, solved at once. Survival of 0 or 1
+    leaves only whole numbers, and the rounds equal the engine's count.
+
+    Examples
+    --------
+    >>> replay_windows(Windows.from_kept([2, 0, 0, 0], [2, 2, 2, 0], [4])).start_prob
+    array([1., 0., 0., 1.])
+    """
+    start, info = dtbtrs(
+        windows.survival.T, np.ones((windows.num_positions, 1)), uplo="L", diag="U"
+    )
+    if info != 0:
+        raise ArithmeticError(f"LAPACK dtbtrs answered {info}")
+    start = np.clip(start[:, 0], 0.0, 1.0)
+    return Replay(
+        windows.horizon, windows.lengths, start, _after_full(windows, start), windows.num_drafted
+    )
+
+
+def _after_full(windows: Windows, start: FloatArray) -> FloatArray:
+    """P(a round starts here behind one whose last kept draft was a leaf)."""
+    after = np.zeros_like(start)
+    left = remaining_tokens(windows.lengths)
+    if windows.full is None:
+        leaves = {windows.horizon: windows.survival[:, -1]}
+    else:
+        leaves = dict(enumerate(windows.full.T))
+    for kept, chance in leaves.items():
+        step = kept + 1
+        if step < start.size:
+            # a round that ends with its prompt has none behind it
+            after[step:] += np.where(left > step, start * chance, 0.0)[:-step]
+    return after
+
+
 def replay_chain(accept_prob: ArrayLike, lengths: ArrayLike, num_draft_tokens: int) -> Replay:
     """Law of the rounds of chain drafting along measured texts.
 
@@ -89,13 +143,8 @@ def replay_chain(accept_prob: ArrayLike, lengths: ArrayLike, num_draft_tokens: i
 
     Notes
     -----
-    Equations (M1.3) and (M1.4) in docs/model.md. Every position lies in
-    exactly one round, so with S(s, j) the probability that the first j drafts
-    of a round started at s are accepted, sum over j = 0..gamma of
-    start_prob[t-j] S(t-j, j) = 1: a unit lower triangular band, solved at
-    once. Exact for accept_prob in {0, 1}: only whole numbers occur, and the
-    rounds equal the engine's count. At temperature > 0 the result is the
-    expectation given the text; another run writes another text.
+    ``replay_windows`` of ``chain_windows``. At temperature > 0 the result is
+    the expectation given the text; another run writes another text.
 
     Assumes the standard acceptance rule, one draft chain per round, and a
     decode that stops at the end of each text.
@@ -108,24 +157,7 @@ def replay_chain(accept_prob: ArrayLike, lengths: ArrayLike, num_draft_tokens: i
     >>> replay.tau
     3.0
     """
-    probabilities = rates("accept_prob", accept_prob)
-    tokens = prompt_lengths(lengths, probabilities.size)
-    gamma = one_count("num_draft_tokens", num_draft_tokens, 0)
-    left = remaining_tokens(tokens)
-    band = survival_products(probabilities, tokens, gamma)
-    # a window that ends at the prompt's last token leads to the next prompt: no link
-    for j in range(1, gamma + 1):
-        band[j, left == j] = 0.0
-    start, info = dtbtrs(band, np.ones((probabilities.size, 1)), uplo="L", diag="U")
-    if info != 0:
-        raise ArithmeticError(f"LAPACK dtbtrs answered {info}")
-    start = np.clip(start[:, 0], 0.0, 1.0)
-
-    after_full = np.zeros_like(start)
-    if gamma + 1 < start.size:
-        full = np.where(left > gamma + 1, start * band[gamma], 0.0)
-        after_full[gamma + 1 :] = full[: -gamma - 1]
-    return Replay(gamma, tokens, start, after_full, np.minimum(gamma, left - 1))
+    return replay_windows(chain_windows(accept_prob, lengths, num_draft_tokens))
 
 
 def replay_chain_naive(accept_prob: ArrayLike, lengths: ArrayLike, num_draft_tokens: int) -> Replay:

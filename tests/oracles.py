@@ -5,7 +5,7 @@ from the algorithm (Leviathan et al., arXiv:2211.17192, algorithm 1), not from
 the simulator's formulas.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -56,6 +56,19 @@ def speculative_law(
     [length]. ``residual=False`` recovers from p instead of the residual: a
     wrong algorithm, for negative controls.
     """
+    return decode_law(
+        lambda last, room: _round(pair, last, min(gamma, room), residual), first, length
+    )
+
+
+def decode_law(
+    one_round: Callable[[int, int], Iterable[tuple[Text, float]]], first: int, length: int
+) -> dict[Text, tuple[float, np.ndarray]]:
+    """Joint law of text and round starts of any method.
+
+    one_round(last, room) yields the outcomes (emitted tokens, probability) of
+    a round behind the token ``last`` that may draft up to ``room`` tokens.
+    """
     law: dict[Text, tuple[float, np.ndarray]] = {}
 
     def play(text: Text, weight: float, starts: tuple[int, ...]) -> None:
@@ -66,8 +79,7 @@ def speculative_law(
             law[text] = (total + weight, by_start)
             return
         begun = (*starts, len(text))
-        drafts = min(gamma, length - len(text) - 1)
-        for emitted, share in _round(pair, (first, *text)[-1], drafts, residual):
+        for emitted, share in one_round((first, *text)[-1], length - len(text) - 1):
             play(text + emitted, weight * share, begun)
 
     play((), 1.0, ())
