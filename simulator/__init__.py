@@ -9,6 +9,13 @@ profile) and ``validation`` (against real decoding). Without a measurement:
 ``model_shape``, ``roofline`` and ``hardware`` (bytes, FLOP, peaks),
 ``stage_time`` and ``serving`` (batch and context), ``load`` (arrivals).
 Equations are numbered in docs/model.md, words defined in docs/nomenclature.md.
+``acceptance`` (laws of emitted tokens), ``windows`` (what every method must tell:
+the drafts a round keeps that starts here), ``chains`` (it, for chains),
+``replay`` (exact prediction from windows), ``costs`` and ``round_time`` (stage
+and round times), ``scenario`` (everything together), ``optimise``,
+``sensitivity``, ``calibration`` (from a profile) and ``validation`` (against
+real decoding). Equations are numbered in docs/model.md, words defined in
+docs/nomenclature.md.
 
 Examples
 --------

@@ -1,0 +1,128 @@
+"""What shape is this token tree?
+
+A tree is a plain tuple of parent indices, one per drafted token; -1 hangs off
+the pending token, a parent comes before its children, and the children of one
+token are ranked by their order. A chain is (-1, 0, 1, ...).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.checks import one_count
+
+Parents = tuple[int, ...]
+
+
+def checked_tree(parents: Sequence[int]) -> Parents:
+    """The parents as a tuple, refused unless each comes before its child.
+
+    Raises
+    ------
+    ValueError
+        Naming the first node that hangs off a later or missing one.
+
+    Examples
+    --------
+    >>> checked_tree([-1, 0, 0])
+    (-1, 0, 0)
+    """
+    tree = tuple(int(parent) for parent in parents)
+    for node, parent in enumerate(tree):
+        if not -1 <= parent < node:
+            raise ValueError(f"the parent of node {node} must be in [-1, {node - 1}], not {parent}")
+    return tree
+
+
+def chain_tree(num_draft_tokens: int) -> Parents:
+    """A single path.
+
+    Examples
+    --------
+    >>> chain_tree(3)
+    (-1, 0, 1)
+    """
+    return tuple(range(-1, one_count("num_draft_tokens", num_draft_tokens, 0) - 1))
+
+
+def tree_depths(parents: Parents) -> tuple[int, ...]:
+    """Depth of every node; 1 for a child of the pending token. [tokens]
+
+    Examples
+    --------
+    >>> tree_depths((-1, -1, 0, 2))
+    (1, 1, 2, 3)
+    """
+    depths: list[int] = []
+    for parent in parents:
+        depths.append(1 if parent == -1 else depths[parent] + 1)
+    return tuple(depths)
+
+
+def child_ranks(parents: Parents) -> tuple[int, ...]:
+    """Rank of every node among its siblings, from 0.
+
+    Examples
+    --------
+    >>> child_ranks((-1, -1, 0, 2, 0))
+    (0, 1, 0, 0, 1)
+    """
+    born = dict.fromkeys(range(-1, len(parents)), 0)
+    ranks = []
+    for parent in parents:
+        ranks.append(born[parent])
+        born[parent] += 1
+    return tuple(ranks)
+
+
+def child_table(parents: Parents) -> NDArray[np.int64]:
+    """Which node is the child of a rank: [num_nodes + 1, width + 1].
+
+    Row node + 1 lists the children of a node, row 0 those of the pending
+    token; -1 where there is none, as in all of the last column.
+
+    Examples
+    --------
+    >>> child_table((-1, -1, 0))
+    array([[ 0,  1, -1],
+           [ 2, -1, -1],
+           [-1, -1, -1],
+           [-1, -1, -1]])
+    """
+    ranks = child_ranks(parents)
+    table = np.full((len(parents) + 1, max(ranks, default=-1) + 2), -1)
+    for node, (parent, rank) in enumerate(zip(parents, ranks, strict=True)):
+        table[parent + 1, rank] = node
+    return table
+
+
+def level_order(paths: Sequence[tuple[int, ...]]) -> Parents:
+    """Parents of the nodes that rank paths name, level by level.
+
+    Parameters
+    ----------
+    paths : sequence of tuples
+        Every node as the ranks that lead to it, in any order; (0, 1) is the
+        second child of the first.
+
+    Raises
+    ------
+    ValueError
+        If a node lacks its parent or a sibling of lower rank.
+
+    Examples
+    --------
+    >>> level_order([(0,), (0, 0), (1,)])
+    (-1, -1, 0)
+    """
+    index: dict[tuple[int, ...], int] = {(): -1}
+    parents: list[int] = []
+    for path in sorted(paths, key=lambda path: (len(path), path)):
+        if path[:-1] not in index:
+            raise ValueError(f"tree path {path} has no parent {path[:-1]}")
+        if path[-1] > 0 and (*path[:-1], path[-1] - 1) not in index:
+            raise ValueError(f"tree path {path} has no sibling of rank {path[-1] - 1}")
+        index[path] = len(parents)
+        parents.append(index[path[:-1]])
+    return tuple(parents)
