@@ -2,13 +2,14 @@
 
 Children drawn from q without replacement are judged one after the other
 against p, each rejection changing both laws (recursive rejection). The answer
-is a column of ``tree_windows.rejection_tree_windows``.
+is a row of what ``tree_windows.rejection_tree_windows`` wants. Where children
+are known candidates the token's rank is the answer, and its shares a summary.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator.checks import FloatArray, one_count, rates
+from simulator.checks import FloatArray, counts, one_count, rates
 
 
 def accept_by_rank(
@@ -113,6 +114,42 @@ def sampled_accept_by_rank(
             mass *= float(refused.sum())
             residual, left = _residual(residual, left), _without(left, sibling)
     return result / p[token]
+
+
+def rank_shares(ranks: ArrayLike, width: int) -> FloatArray:
+    """How often the emitted token has each rank: acceptance by rank of a trace.
+
+    Parameters
+    ----------
+    ranks : array of int, [num_positions] or [num_positions, horizon], >= 0
+        As in ``ranked_tree_windows``. [unitless]
+    width : int, >= 1
+        Ranks counted. [tokens]
+
+    Returns
+    -------
+    array [width] or [horizon, width]
+        Shares of positions. [unitless]
+
+    Raises
+    ------
+    ValueError
+        If a rank is negative or width is below 1.
+
+    Notes
+    -----
+    Equation (M3.9) in docs/model.md. Of every position, not of those that
+    rounds reach. Where ranks are logged the shares need not fall with rank;
+    ``np.minimum.accumulate`` makes them, if noise is all that is wrong.
+
+    Examples
+    --------
+    >>> rank_shares([0, 0, 1, 7], 2)
+    array([0.5 , 0.25])
+    """
+    table = counts("ranks", ranks, 0)
+    number = one_count("width", width, 1)
+    return (table[..., None] == np.arange(number)).mean(axis=0)
 
 
 def _kept_mass(r: FloatArray, q: FloatArray, token: int, width: int) -> FloatArray:

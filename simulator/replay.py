@@ -25,8 +25,8 @@ class Replay:
     Attributes
     ----------
     num_draft_tokens : int
-        Most drafts a round can keep: the wanted length of a chain, the depth
-        of a tree. [tokens]
+        Most drafts that a round anywhere in the text can keep; the wanted
+        length of a chain. [tokens]
     lengths : array [num_prompts]
         [tokens]
     start_prob : array [num_positions]
