@@ -56,7 +56,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(1)
     inside = np.zeros(3)
     for _ in range(20):
-        found = fit(exact * rng.lognormal(0, 0.05, exact.size), rng, bootstrap=50)
+        found = fit(exact * rng.lognormal(0, 0.05, exact.size), rng, bootstrap=50, sharpness=2.0)
         pairs = (
             (found.overhead_seconds, 2e-3),
             (found.bandwidth_efficiency, 0.8),
