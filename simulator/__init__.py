@@ -71,7 +71,12 @@ from simulator.speedup import operations_factor, speedup_from_rates, textbook_sp
 from simulator.stage_fit import StageFit, fit_stage_time
 from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.trace import AcceptanceTrace
-from simulator.traffic import RoundTraffic, relative_bandwidth, round_traffic
+from simulator.traffic import (
+    RoundTraffic,
+    implied_mean_emitted,
+    relative_bandwidth,
+    round_traffic,
+)
 from simulator.validation import ErrorTerms, Measurement, Summary, compare, summarise
 from simulator.windows import Windows
 
@@ -123,6 +128,7 @@ __all__ = [
     "fitting_batch",
     "hardware_costs",
     "hazards_from_trace",
+    "implied_mean_emitted",
     "known_hardware",
     "known_shape",
     "mean_emitted_lockstep",

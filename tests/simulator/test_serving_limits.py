@@ -35,7 +35,7 @@ def test_break_even_batch_is_where_the_speedup_crosses_one(gamma, tau, context):
         assert (gains[: batch - 1] >= 1).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.integers(1, 4), st.floats(1, 3), st.integers(1, 512))
 def test_break_even_context_is_where_the_speedup_stays_above_one(gamma, tau, batch):
     server = Server(TARGET, TARGET, draft_window=512)
