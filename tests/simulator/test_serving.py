@@ -61,8 +61,8 @@ def test_experts_put_the_best_batch_in_the_middle():
     """arXiv:2505.19645 (MoESD): Qwen2-57B-A14B gains most at a batch of about 12 to 32.
 
     At batch 1 verification loads experts that one token would not, at large batches arithmetic
-    decides. The place is nearly reproduced (32 to 48 here), not the height: 2.18 published for gamma 4
-    with 0.91 of 5 tokens, 4.1 here, as rejection, host and grouped kernels cost nothing.
+    decides. The place is nearly reproduced (28 to 39 here), not the height: 2.18 published for
+    gamma 4 with 0.91 of 5 tokens, 4.1 here, as rejection, host and grouped kernels cost nothing.
     """
     shape = shape_from_config(
         {"model_type": "qwen2_moe", "num_hidden_layers": 28, "hidden_size": 3584,
@@ -80,7 +80,7 @@ def test_experts_put_the_best_batch_in_the_middle():
         )
         for gamma, share in ((2, 0.94), (3, 0.93), (4, 0.91)):
             gains = serving_speedup(server, gamma, share * (gamma + 1), 500, batch)
-            assert 12 <= batch[np.argmax(gains)] <= 48
+            assert 12 <= batch[np.argmax(gains)] <= 40
             assert gains.max() > 1.4 * gains[0]
             assert gains.max() > 1.4 * gains[-1]
     dense = serving_speedup(SERVER, 4, 4.55, 500, batch)
