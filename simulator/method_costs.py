@@ -1,0 +1,190 @@
+"""What does a round of one method cost, whatever the method does in it?
+
+Rounds of a fully parameterised method, timed whole: seconds per stage as
+curves in the number of tokens drafted. Needs no account of how a method
+drafts, so it holds for all of them; in return it knows only the methods that
+were timed.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.checks import FloatArray, IntArray, at_least, counts
+from simulator.costs import ORIGINS, StageCurve
+from simulator.profile_tables import Mode
+
+AUTOREGRESSIVE = ("autoregressive", "{}")
+Setting = tuple[str, str]
+"""Method and its parameters as canonical JSON."""
+
+
+@dataclass(frozen=True, eq=False)
+class MethodCosts:
+    """Stage times of a round of one method.
+
+    Attributes
+    ----------
+    plain : mapping of str to StageCurve
+        Stages of a round without drafts, at 0 tokens. [s]
+    drafting : mapping of str to StageCurve
+        Stages of a round that drafts, by tokens drafted. [s]
+    """
+
+    plain: Mapping[str, StageCurve]
+    drafting: Mapping[str, StageCurve]
+
+    def curves(self) -> Iterator[tuple[str, str, StageCurve]]:
+        """(kind of round, stage, curve), always in the same order."""
+        for kind, curves in (("plain", self.plain), ("drafting", self.drafting)):
+            for stage in sorted(curves):
+                yield kind, stage, curves[stage]
+
+    def resample(self, rng: np.random.Generator, size: int) -> dict[tuple[str, str], FloatArray]:
+        """Resampled cell medians [size, num_cells] of every curve. [s]"""
+        return {
+            (kind, stage): curve.resample_medians(rng, size) for kind, stage, curve in self.curves()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PaidCells:
+    """How often each measured cell of each curve is paid, by prompt.
+
+    Attributes
+    ----------
+    weights : mapping of (kind, stage) to array [num_prompts, num_cells]
+        [rounds]
+    origin_seconds : array [num_origins]
+        Predicted time by ``ORIGINS``. [s]
+    """
+
+    weights: Mapping[tuple[str, str], FloatArray]
+    origin_seconds: FloatArray
+
+    def seconds_by_stage(self, costs: MethodCosts) -> dict[str, float]:
+        """Time of all prompts by stage. [s]"""
+        total: dict[str, float] = {}
+        for kind, stage, curve in costs.curves():
+            if (kind, stage) in self.weights:
+                paid = float((self.weights[kind, stage] @ curve.medians).sum())
+                total[stage] = total.get(stage, 0.0) + max(paid, 0.0)
+        return total
+
+    def resampled_seconds(
+        self, prompt_counts: IntArray, medians: Mapping[tuple[str, str], FloatArray]
+    ) -> FloatArray:
+        """Time of every resample [bootstrap]; equation (M10.1). [s]"""
+        total = np.zeros(prompt_counts.shape[0])
+        for key, by_prompt in self.weights.items():
+            stage = ((prompt_counts @ by_prompt) * medians[key]).sum(axis=1)
+            total += np.maximum(stage, 0.0)  # no stage takes less than nothing
+        return total
+
+
+def pay_rounds(
+    costs: MethodCosts,
+    num_drafted: IntArray,
+    rounds: FloatArray,
+    cached: FloatArray,
+    prompt: IntArray,
+) -> PaidCells:
+    """Cells paid by rounds that start along a text; arguments as ``weigh_rounds``.
+
+    Notes
+    -----
+    Equation (M6.6) in docs/model.md.
+    """
+    num_prompts = int(prompt[-1]) + 1
+    weights: dict[tuple[str, str], FloatArray] = {}
+    origin_seconds = np.zeros(len(ORIGINS))
+    for kind, stage, curve in costs.curves():
+        used = np.flatnonzero((rounds > 0) & ((num_drafted > 0) == (kind == "drafting")))
+        if used.size == 0:
+            continue
+        spot = curve.locate(num_drafted[used], cached[used])
+        paid = rounds[used, None] * spot.coefficients
+        slot = prompt[used, None] * curve.medians.size + spot.cells
+        sums = np.bincount(
+            slot.ravel(), weights=paid.ravel(), minlength=num_prompts * curve.medians.size
+        )
+        weights[kind, stage] = sums.astype(np.float64, copy=False).reshape(num_prompts, -1)
+        seconds = np.maximum((paid * curve.medians[spot.cells]).sum(axis=1), 0.0)
+        origin_seconds += np.bincount(spot.origin, weights=seconds, minlength=len(ORIGINS))
+    return PaidCells(weights, origin_seconds)
+
+
+def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
+    """Round costs of every method in a table of timed rounds.
+
+    Parameters
+    ----------
+    table : table
+        Columns method, parameters, mode, block, round, context [tokens],
+        num_drafted [tokens], stage, seconds [s]; a round that lacks a stage took
+        no time in it.
+    mode : "greedy" or "sampled"
+
+    Returns
+    -------
+    dict
+        By method and parameters. Rounds without drafts that a method has none of
+        are taken from autoregressive decoding.
+
+    Raises
+    ------
+    ValueError
+        If the table has no autoregressive rounds of that mode, or a method has
+        no round that drafts.
+    """
+    keep = np.asarray(table["mode"]).astype(str) == mode
+    if not keep.any():
+        raise ValueError(f"rounds has no rows with mode {mode!r}")
+    columns = {
+        name: np.asarray(table[name])[keep]
+        for name in (
+            "method", "parameters", "block", "round", "context", "num_drafted", "stage", "seconds",
+        )
+    }  # fmt: skip
+    columns["num_drafted"] = counts("num_drafted", columns["num_drafted"], 0)
+    columns["context"] = at_least("context", columns["context"], 0)
+    columns["seconds"] = at_least("seconds", columns["seconds"], 0)
+    names = [
+        (str(m), str(p)) for m, p in zip(columns["method"], columns["parameters"], strict=True)
+    ]
+    settings = list(dict.fromkeys(names))
+    if AUTOREGRESSIVE not in settings:
+        raise ValueError(f"rounds has no autoregressive rounds with mode {mode!r}")
+    index = {setting: i for i, setting in enumerate(settings)}
+    which = np.array([index[name] for name in names])
+    rows = {s: {k: v[which == i] for k, v in columns.items()} for s, i in index.items()}
+    alone = _curves(rows[AUTOREGRESSIVE], drafting=False)
+    result = {}
+    for setting, mine in rows.items():
+        drafting = _curves(mine, drafting=True)
+        if setting != AUTOREGRESSIVE and not drafting:
+            raise ValueError(f"rounds of {setting[0]} {setting[1]} hold none that drafts")
+        result[setting] = MethodCosts(_curves(mine, drafting=False) or alone, drafting)
+    return result
+
+
+def _curves(rows: Mapping[str, np.ndarray], *, drafting: bool) -> dict[str, StageCurve]:
+    """One curve per stage over the rounds of one kind, absent stages counting as 0 s."""
+    keep = (rows["num_drafted"] > 0) == drafting
+    if not keep.any():
+        return {}
+    key = np.stack([rows["block"][keep], rows["round"][keep]]).astype(np.int64)
+    _, first, member = np.unique(key, axis=1, return_index=True, return_inverse=True)
+    drafted = rows["num_drafted"][keep][first]
+    context = rows["context"][keep][first]
+    stage = rows["stage"][keep].astype(str)
+    curves = {}
+    for name in np.unique(stage):
+        mine = stage == name
+        seconds = np.bincount(
+            member.ravel()[mine], weights=rows["seconds"][keep][mine], minlength=first.size
+        )
+        curves[str(name)] = StageCurve.from_samples(drafted, context, seconds, max_contexts=2)
+    return curves
