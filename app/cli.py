@@ -85,6 +85,34 @@ def predict(
 
 
 @app.command()
+def optimize(
+    out: Out = DEFAULT_OUT,
+    record: Record = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="Label as profiled, such as T0 or T1; default: each.")
+    ] = None,
+    max_verify: Annotated[
+        int | None, typer.Option(help="Most tokens a round may have verified.")
+    ] = None,
+    chain_only: Annotated[bool, typer.Option(help="For engines without tree attention.")] = False,
+    allow_lossy: Annotated[
+        bool, typer.Option(help="Also methods that change the law of the text.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The best method and parameters, what cannot be told from it, and whether to speculate."""
+    from app.commands import optimize as command
+    from simulator.choice import Constraints
+
+    if max_verify is not None and max_verify < 1:
+        raise BadInputError(f"tokens verified per round must be at least 1, not {max_verify}")
+    constraints = Constraints(
+        lossless_only=not allow_lossy, chain_only=chain_only, max_verify=max_verify
+    )
+    command.run(out, record, sampling, constraints, as_json)
+
+
+@app.command()
 def validate(
     target: Target = None,
     draft: Draft = None,

@@ -8,6 +8,8 @@ import pandas as pd
 
 from measurements import Profile, RecordError, load_profile, scan
 from simulator.calibration import Calibration
+from simulator.method_costs import read_method_costs
+from simulator.method_prediction import MethodProfile, read_method_traces
 from simulator.profile_tables import Mode
 
 
@@ -26,6 +28,16 @@ def calibrations(profile: Profile, stages: pd.DataFrame | None = None) -> dict[s
         if mode in timed:
             found[label] = Calibration.from_tables(table, profile.traces[label], mode)
     return found
+
+
+def method_profile(profile: Profile, sampling: str) -> MethodProfile | None:
+    """Traces and costs of every profiled method; None where only the chain was profiled."""
+    if profile.windows is None or profile.rounds is None:
+        return None
+    mode: Mode = "greedy" if sampling.startswith("T0-") or sampling == "T0" else "sampled"
+    return MethodProfile(
+        read_method_traces(profile.windows, sampling), read_method_costs(profile.rounds, mode)
+    )
 
 
 def newest_profile(

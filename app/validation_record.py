@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from measurements import (
     ValidationSummary,
 )
 from simulator.calibration import predict_chain
+from simulator.method_costs import AUTOREGRESSIVE, Setting
+from simulator.method_prediction import as_setting
 from simulator.prediction import Prediction
 from simulator.validation import Measurement, compare, summarise
 
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
     from profiler.measure import Run
 
 
-Predictions = dict[tuple[str, int], Prediction]
-"""By sampling label and draft length."""
+Predictions = dict[tuple[str, Setting], Prediction]
+"""By sampling label and setting."""
 
 
 def predict_all(
@@ -47,7 +50,11 @@ def predict_all(
     Acceptance is the profile's; so are the stage times, unless others are given.
     """
     found = calibrations(profile, stages)
-    return {(label, g): predict_chain(found[label], g) for label in labels for g in gammas}
+    return {
+        (label, as_setting("chain", {"num_draft_tokens": g})): predict_chain(found[label], g)
+        for label in labels
+        for g in gammas
+    }
 
 
 def build(
@@ -76,26 +83,26 @@ def build(
     same_prompts : bool
         Whether the profile decoded the same prompts.
     """
-    groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
+    groups: dict[tuple[str, Setting], list[Run]] = defaultdict(list)
     for run in runs:
-        groups[run.sampling.label, run.method.num_draft_tokens].append(run)
+        setting = as_setting(run.method.name, run.method.parameters)
+        groups[run.sampling.label, setting].append(run)
     by_label = {s.label: s for s in samplings}
     settings, pairs, pairs_profiled = [], [], []
-    for (label, gamma), prediction in predictions.items():
-        mine, baseline = groups[label, gamma], groups[label, 0]
-        measurement = _measurement(mine, baseline)
-        before = profiled[label, gamma]
+    for (label, setting), prediction in predictions.items():
+        measurement = _measurement(groups[label, setting], groups[label, AUTOREGRESSIVE])
+        before = profiled[label, setting]
         pairs.append((prediction, measurement))
         pairs_profiled.append((before, measurement))
         sampling = by_label[label]
         passes = repeats if sampling.temperature > 0 else 1
         expected = _expected_rounds(prediction, measurement, passes, same_prompts)
-        settings.append(_setting(sampling, gamma, prediction, before, measurement, expected))
+        settings.append(_setting(sampling, setting, prediction, before, measurement, expected))
     return ValidationRecord(
         **header,
         repeats=repeats,
         same_prompts_as_profile=same_prompts,
-        autoregressive=[_autoregressive(s, groups[s.label, 0]) for s in samplings],
+        autoregressive=[_autoregressive(s, groups[s.label, AUTOREGRESSIVE]) for s in samplings],
         settings=settings,
         summary=ValidationSummary(**asdict(summarise(pairs))),
         summary_profiled=ValidationSummary(**asdict(summarise(pairs_profiled))),
@@ -137,7 +144,7 @@ def _expected_rounds(
 
 def _setting(
     sampling: Sampling,
-    gamma: int,
+    setting: Setting,
     prediction: Prediction,
     before: Prediction,
     measurement: Measurement,
@@ -147,8 +154,8 @@ def _setting(
     assert prediction.speedup_low is not None
     assert prediction.speedup_high is not None
     return SettingRow(
-        method="chain",
-        parameters={"num_draft_tokens": gamma},
+        method=setting[0],
+        parameters=json.loads(setting[1]),
         sampling=sampling,
         temperature=sampling.temperature,
         tau=Fidelities(measured=measurement.tau, **asdict(prediction.tau)),

@@ -172,7 +172,7 @@ class SettingRow(Frozen):
     """One method with its parameters at one sampling: predicted and measured."""
 
     method: str
-    parameters: dict[str, int | float]
+    parameters: dict[str, int | float | str]
     sampling: Sampling
     temperature: NotNegative
     tau: Fidelities
