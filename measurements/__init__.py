@@ -8,7 +8,8 @@
 
 from measurements.context import Ceilings, Machine, ModelInfo, PromptSet, Sampling
 from measurements.files import RecordError
-from measurements.naming import new_record_id, utc_now
+from measurements.method_tables import ROUNDS_SCHEMA, WINDOWS_SCHEMA, as_rounds, as_windows
+from measurements.naming import canonical_parameters, new_record_id, utc_now
 from measurements.scan import Scan, scan
 from measurements.schema import (
     SCHEMA_VERSION,
@@ -43,10 +44,12 @@ from measurements.tables import STAGE_NAMES, STAGES_SCHEMA, TRACE_SCHEMA, as_sta
 
 __all__ = [
     "DATA",
+    "ROUNDS_SCHEMA",
     "SCHEMA_VERSION",
     "STAGES_SCHEMA",
     "STAGE_NAMES",
     "TRACE_SCHEMA",
+    "WINDOWS_SCHEMA",
     "AutoregressiveRow",
     "Ceilings",
     "ComparisonRecord",
@@ -71,8 +74,11 @@ __all__ = [
     "TraceInfo",
     "ValidationRecord",
     "ValidationSummary",
+    "as_rounds",
     "as_stages",
     "as_trace",
+    "as_windows",
+    "canonical_parameters",
     "load_profile",
     "load_validation",
     "new_record_id",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -34,6 +36,17 @@ def new_record_id(
     """
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{kind}-{dtype}-{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def canonical_parameters(parameters: Mapping[str, int | float | str]) -> str:
+    """The parameters of a method as one string that tells it from others, JSON.
+
+    Examples
+    --------
+    >>> canonical_parameters({"tree": "4-2-1", "nodes": 20})
+    '{"nodes":20,"tree":"4-2-1"}'
+    """
+    return json.dumps(dict(parameters), sort_keys=True, separators=(",", ":"))
 
 
 def utc_now() -> str:

@@ -97,6 +97,17 @@ class ProfileRecord(ProfileHeader):
     stages_file: FileName
     stages_sha256: Sha256
     traces: list[TraceInfo]
+    windows_file: FileName | None = None  # of methods, where more than the chain was profiled
+    windows_sha256: Sha256 | None = None
+    rounds_file: FileName | None = None
+    rounds_sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _files_have_hashes(self) -> Self:
+        for name in ("windows", "rounds"):
+            if (getattr(self, f"{name}_file") is None) != (getattr(self, f"{name}_sha256") is None):
+                raise ValueError(f"{name}_file and {name}_sha256 go together")
+        return self
 
     @property
     def header(self) -> ProfileHeader:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from measurements.context import Sampling
 from measurements.files import RecordError, read_verified, seal, write_atomically
+from measurements.method_tables import as_rounds, as_windows
 from measurements.schema import (
     SCHEMA_VERSION,
     ComparisonRecord,
@@ -49,12 +50,18 @@ _KINDS: dict[str, type[Record]] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """A loaded profile: the record, its stage samples and its traces by label."""
+    """A loaded profile: the record, its stage samples and its traces by label.
+
+    ``windows`` and ``rounds`` are None where only the chain was profiled; see
+    ``measurements.method_tables``.
+    """
 
     path: Path
     record: ProfileRecord
     stages: pd.DataFrame
     traces: dict[str, pd.DataFrame]
+    windows: pd.DataFrame | None = None
+    rounds: pd.DataFrame | None = None
 
     def trace(self, sampling: Sampling) -> pd.DataFrame:
         """The trace recorded at ``sampling``; ``KeyError`` naming what exists."""
@@ -73,6 +80,8 @@ def save_profile(
     header: ProfileHeader,
     stages: pd.DataFrame,
     traces: Mapping[Sampling, pd.DataFrame],
+    windows: pd.DataFrame | None = None,
+    rounds: pd.DataFrame | None = None,
 ) -> Path:
     """Write a profile with its tables; an incomplete one may be saved again as it grows.
 
@@ -86,6 +95,8 @@ def save_profile(
         Columns of ``measurements.tables.STAGES_SCHEMA``.
     traces : mapping from Sampling to DataFrame
         Columns of ``measurements.tables.TRACE_SCHEMA``; may be empty while incomplete.
+    windows, rounds : DataFrame, optional
+        Of methods; columns of ``measurements.method_tables``.
 
     Returns
     -------
@@ -112,11 +123,16 @@ def save_profile(
         size = {"num_tokens": len(frame), "num_prompts": int(frame["prompt"].nunique())}
         infos.append(TraceInfo(sampling=sampling, file=name, sha256=digest, **size))
     fields = {name: getattr(header, name) for name in ProfileHeader.model_fields}
+    optional = {"windows": (windows, as_windows), "rounds": (rounds, as_rounds)}
+    for part, (frame, conform) in optional.items():
+        if frame is not None:
+            written = _write_table(path, part, conform(frame), header.complete)
+            fields |= dict(zip((f"{part}_file", f"{part}_sha256"), written, strict=True))
     record = ProfileRecord(
         **fields, stages_file=stages_file, stages_sha256=stages_sha256, traces=infos
     )
     _write_json(path, record)
-    _drop_superseded(path, {stages_file, *(info.file for info in infos)})
+    _drop_superseded(path, {name for name, _ in _tables(record)})
     return path
 
 
@@ -190,7 +206,12 @@ def load_profile(path: Path) -> Profile:
         info.sampling.label: _read_table(folder / info.file, info.sha256, as_trace)
         for info in record.traces
     }
-    return Profile(Path(path), record, stages, traces)
+    windows = rounds = None
+    if record.windows_file is not None and record.windows_sha256 is not None:
+        windows = _read_table(folder / record.windows_file, record.windows_sha256, as_windows)
+    if record.rounds_file is not None and record.rounds_sha256 is not None:
+        rounds = _read_table(folder / record.rounds_file, record.rounds_sha256, as_rounds)
+    return Profile(Path(path), record, stages, traces, windows, rounds)
 
 
 def load_validation(path: Path) -> ValidationRecord:
@@ -248,15 +269,20 @@ def verify_tables(path: Path, record: Record) -> None:
     RecordError
         Naming the table.
     """
-    folder = Path(path).parent
+    for name, digest in _tables(record):
+        read_verified(Path(path).parent / name, digest)
+
+
+def _tables(record: Record) -> list[tuple[str, str]]:
+    """File name and hash of every table of a record."""
     tables: list[tuple[str | None, str | None]] = []
     if isinstance(record, ProfileRecord | ValidationRecord):
         tables += [(record.stages_file, record.stages_sha256)]
     if isinstance(record, ProfileRecord):
         tables += [(info.file, info.sha256) for info in record.traces]
-    for name, digest in tables:
-        if name is not None and digest is not None:
-            read_verified(folder / name, digest)
+        tables += [(record.windows_file, record.windows_sha256)]
+        tables += [(record.rounds_file, record.rounds_sha256)]
+    return [(name, digest) for name, digest in tables if name is not None and digest is not None]
 
 
 def _refuse_complete(path: Path) -> None:

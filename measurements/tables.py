@@ -1,11 +1,14 @@
 """Which columns do the sample tables have, and is this table one of them?
 
 Two tables stand beside a profile: *stages* (one row per timed stage) and one
-*trace* per sampling (one row per generated token). ``as_stages`` and
-``as_trace`` bring a DataFrame into the exact columns and types, or refuse it.
+*trace* per sampling (one row per generated token). A profile of more methods
+than the chain has two more (:mod:`measurements.method_tables`). ``as_stages``
+and ``as_trace`` bring a DataFrame into the exact columns and types, or refuse it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -63,16 +66,16 @@ def as_stages(frame: pd.DataFrame) -> pa.Table:
     ValueError
         One line: which column or value is wrong.
     """
-    table = _conform(frame, STAGES_SCHEMA, "stages")
+    table = conform(frame, STAGES_SCHEMA, "stages")
     checked = table.to_pandas()
     for column, known in (("stage", STAGE_NAMES), ("mode", MODES)):
         if unknown := sorted(set(checked[column]) - set(known)):
             raise ValueError(f"stages: unknown {column} {unknown[0]!r}, known are {list(known)}")
     seconds = checked["seconds"].to_numpy()
-    _refuse(~np.isfinite(seconds) | (seconds < 0), "stages", "seconds", seconds, "finite and >= 0")
+    refuse(~np.isfinite(seconds) | (seconds < 0), "stages", "seconds", seconds, "finite and >= 0")
     for column in ("num_draft_tokens", "num_tokens", "context", "repeat"):
         values = checked[column].to_numpy()
-        _refuse(values < 0, "stages", column, values, ">= 0")
+        refuse(values < 0, "stages", column, values, ">= 0")
     return table
 
 
@@ -90,28 +93,31 @@ def as_trace(frame: pd.DataFrame) -> pa.Table:
     ValueError
         One line: which column or value is wrong.
     """
-    table = _conform(frame, TRACE_SCHEMA, "trace")
+    table = conform(frame, TRACE_SCHEMA, "trace")
     checked = table.to_pandas()
     for column in ("target_prob", "draft_prob", "overlap"):
         values = checked[column].to_numpy()
         bad = ~((values >= 0) & (values <= 1 + _PROBABILITY_SLACK))
-        _refuse(bad, "trace", column, values, "in [0, 1]")
+        refuse(bad, "trace", column, values, "in [0, 1]")
     emitted = checked["target_prob"].to_numpy()
-    _refuse(emitted <= 0, "trace", "target_prob", emitted, "> 0 for an emitted token")
+    refuse(emitted <= 0, "trace", "target_prob", emitted, "> 0 for an emitted token")
     prompt = checked["prompt"].to_numpy()
     position = checked["position"].to_numpy()
     first = np.diff(prompt, prepend=prompt[:1] - 1) != 0
     expected = np.where(first, 0, np.concatenate([[0], position[:-1] + 1]))
-    _refuse(position != expected, "trace", "position", position, "0, 1, 2, … within a prompt")
-    _refuse(np.diff(prompt, prepend=prompt[:1]) < 0, "trace", "prompt", prompt, "sorted")
+    refuse(position != expected, "trace", "position", position, "0, 1, 2, … within a prompt")
+    refuse(np.diff(prompt, prepend=prompt[:1]) < 0, "trace", "prompt", prompt, "sorted")
     tops = checked["draft_top_tokens"].map(len).to_numpy()
-    _refuse(tops > MAX_TOP_TOKENS, "trace", "draft_top_tokens", tops, f"<= {MAX_TOP_TOKENS} long")
+    refuse(tops > MAX_TOP_TOKENS, "trace", "draft_top_tokens", tops, f"<= {MAX_TOP_TOKENS} long")
     unequal = tops != checked["draft_top_probs"].map(len).to_numpy()
-    _refuse(unequal, "trace", "draft_top_probs", tops, "as long as draft_top_tokens")
+    refuse(unequal, "trace", "draft_top_probs", tops, "as long as draft_top_tokens")
     return table
 
 
-def _conform(frame: pd.DataFrame, schema: pa.Schema, table: str) -> pa.Table:
+def conform(
+    frame: pd.DataFrame, schema: pa.Schema, table: str, may_be_null: Sequence[str] = ()
+) -> pa.Table:
+    """The frame as a table of this schema; one line of ValueError where it is none."""
     wanted = schema.names
     missing = [name for name in wanted if name not in frame.columns]
     extra = [str(name) for name in frame.columns if name not in wanted]
@@ -127,7 +133,7 @@ def _conform(frame: pd.DataFrame, schema: pa.Schema, table: str) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"{table}: {' '.join(str(error).split())}") from None
     for name in wanted:
-        if result[name].null_count:
+        if result[name].null_count and name not in may_be_null:
             raise ValueError(f"{table}: column {name!r} has {result[name].null_count} null values")
     return result.replace_schema_metadata(None)
 
@@ -135,10 +141,11 @@ def _conform(frame: pd.DataFrame, schema: pa.Schema, table: str) -> pa.Table:
 def _refuse_fractions(column: pd.Series, table: str) -> None:
     """Arrow cuts a fraction off an object column without a word."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    _refuse(values != np.round(values), table, str(column.name), values, "a whole number")
+    refuse(values != np.round(values), table, str(column.name), values, "a whole number")
 
 
-def _refuse(bad: np.ndarray, table: str, column: str, values: np.ndarray, bound: str) -> None:
+def refuse(bad: np.ndarray, table: str, column: str, values: np.ndarray, bound: str) -> None:
+    """Raise a ValueError that names the first bad row, if there is one."""
     if bad.any():
         row = int(np.argmax(bad))
         raise ValueError(f"{table}: {column} {values[row]:g} in row {row} must be {bound}")
