@@ -31,7 +31,9 @@ from simulator.acceptance import (
 )
 from simulator.arrivals import Requests, poisson_requests
 from simulator.calibration import Calibration, predict_chain
+from simulator.candidates import filter_candidates
 from simulator.chains import block_windows, chain_windows, parallel_windows
+from simulator.child_acceptance import accept_by_rank, rank_shares, sampled_accept_by_rank
 from simulator.costs import StageCurve
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
 from simulator.hardware_costs import hardware_costs
@@ -45,6 +47,13 @@ from simulator.known_models import KNOWN_MODELS, known_shape
 from simulator.load import Load, simulate_load
 from simulator.model_config import shape_from_config
 from simulator.model_shape import ModelShape
+from simulator.lookup import expected_emitted_with_misses, hit_rate, lookup_windows
+from simulator.method_rounds import (
+    simulate_staged_calls,
+    simulate_tree,
+    simulate_two_state_text,
+    simulate_windows,
+)
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import Replay, replay_chain, replay_chain_naive, replay_windows
@@ -77,6 +86,17 @@ from simulator.traffic import (
     relative_bandwidth,
     round_traffic,
 )
+from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
+from simulator.token_trees import Parents, chain_tree, level_order
+from simulator.tree_choice import ScoredTree, TreeChoice, choose_tree
+from simulator.tree_windows import ranked_tree_windows, rejection_tree_windows
+from simulator.trees import (
+    GrownTree,
+    best_first_trees,
+    dynamic_programme_tau,
+    expected_emitted_from_tree,
+from simulator.two_state import TwoStateText, fit_two_state, two_state_emitted_tokens
+from simulator.uniform_starts import uniform_emitted_tokens, windows_hazards
 from simulator.validation import ErrorTerms, Measurement, Summary, compare, summarise
 from simulator.windows import Windows
 
@@ -89,11 +109,13 @@ __all__ = [
     "Fidelities",
     "Hardware",
     "Load",
+    "GrownTree",
     "Measurement",
     "ModelShape",
     "OperatorCost",
     "Optimum",
     "Precision",
+    "Parents",
     "Prediction",
     "Replay",
     "Requests",
@@ -106,9 +128,15 @@ __all__ = [
     "StageCurve",
     "StageFit",
     "StageTime",
+    "ScoredTree",
+    "StagedCalls",
     "Summary",
+    "TreeChoice",
+    "TwoStateText",
     "Windows",
     "assumed_stage_time",
+    "accept_by_rank",
+    "best_first_trees",
     "best_num_draft_tokens",
     "best_schedule",
     "block_windows",
@@ -116,13 +144,17 @@ __all__ = [
     "break_even_batch",
     "break_even_context",
     "break_even_cost_ratio",
+    "chain_tree",
     "chain_windows",
+    "choose_tree",
     "compare",
     "draw_resamples",
+    "dynamic_programme_tau",
     "emitted_tokens_by_prompt",
     "emitted_tokens_pmf",
     "expected_distinct_experts",
     "expected_emitted_from_hazards",
+    "expected_emitted_from_tree",
     "expected_emitted_tokens",
     "fit_stage_time",
     "fitting_batch",
@@ -132,6 +164,12 @@ __all__ = [
     "known_hardware",
     "known_shape",
     "mean_emitted_lockstep",
+    "expected_emitted_with_misses",
+    "filter_candidates",
+    "fit_two_state",
+    "hit_rate",
+    "level_order",
+    "lookup_windows",
     "operations_factor",
     "operator_costs",
     "parallel_windows",
@@ -151,9 +189,22 @@ __all__ = [
     "simulate_chain",
     "simulate_emitted_tokens",
     "simulate_load",
+    "rank_shares",
+    "ranked_tree_windows",
+    "rejection_tree_windows",
+    "rollout_draft_calls",
+    "sampled_accept_by_rank",
+    "simulate_staged_calls",
+    "simulate_tree",
+    "simulate_two_state_text",
+    "simulate_windows",
     "speedup_from_rates",
+    "staged_draft_calls",
     "summarise",
     "tabulate_rounds",
     "textbook_speedup",
     "total_cost",
+    "two_state_emitted_tokens",
+    "uniform_emitted_tokens",
+    "windows_hazards",
 ]
