@@ -58,18 +58,18 @@ def ranked_tree_windows(ranks: ArrayLike, lengths: ArrayLike, parents: Sequence[
     >>> ranked_tree_windows([1, 1, 0, 0], [4], (-1, -1, 1)).survival[0]
     array([1., 1., 0.])
     """
-    table = counts("ranks", ranks, 0)
     tree = checked_tree(parents)
+    below = child_table(tree)
+    table = np.minimum(counts("ranks", ranks, 0), below.shape[1] - 1)
     tokens = prompt_lengths(lengths, len(table))
     depth = _refuse_deeper(tree, table.ndim, table.shape)
-    below = child_table(tree)
     left = remaining_tokens(tokens)
     kept, row = np.zeros((2, len(table)), dtype=np.int64)  # row 0 is the pending token
     walking = np.arange(len(table))
     for level in range(depth):
         walking = walking[left[walking] > level + 1]
         rank = table[walking + level] if table.ndim == 1 else table[walking, level]
-        child = below[row[walking], np.minimum(rank, below.shape[1] - 1)]
+        child = below[row[walking], rank]
         walking, child = walking[child >= 0], child[child >= 0]
         kept[walking], row[walking] = level + 1, child + 1
     leaf = np.asarray((below < 0).all(axis=1))
@@ -127,9 +127,12 @@ def rejection_tree_windows(
     survival = np.zeros((depth + 1, len(table)))
     full = np.zeros_like(survival)
     _add_paths(tree, np.moveaxis(table, 0, -1), survival, full)
-    room = left > np.arange(depth + 1)[:, None]
-    survival, full = np.where(room, survival, 0.0), np.where(room, full, 0.0)
-    survival = np.minimum.accumulate(survival, axis=0)  # sums of products may rise by an ulp
+    near_end = np.flatnonzero(left <= depth)
+    room = left[near_end] > np.arange(depth + 1)[:, None]
+    survival[:, near_end] *= room
+    full[:, near_end] *= room
+    for level in range(depth):  # sums of products may rise by an ulp
+        np.minimum(survival[level], survival[level + 1], out=survival[level + 1])
     return Windows(survival.T, _nodes_with_room(tree, left), tokens, full.T)
 
 

@@ -156,7 +156,9 @@ def _checked_full(full: ArrayLike, survival: FloatArray) -> FloatArray:
     array = np.asarray(full, dtype=np.float64)
     if array.shape != survival.shape:
         raise ValueError(f"full has shape {array.shape}, survival {survival.shape}")
-    exactly = survival - np.append(survival[:, 1:], np.zeros((len(survival), 1)), axis=1)
-    if not ((array >= 0) & (array <= exactly + 1e-12)).all():
+    at_most = survival.copy()
+    at_most[:, :-1] -= survival[:, 1:]  # P(exactly j drafts are kept)
+    at_most += 1e-12
+    if not ((array >= 0).all() and (array <= at_most).all()):
         raise ValueError("full[s, j] must lie between 0 and P(exactly j drafts are kept)")
     return array
