@@ -45,8 +45,6 @@ from simulator.hazards import (
 from simulator.intervals import Resamples, draw_resamples, percentile_interval
 from simulator.known_models import KNOWN_MODELS, known_shape
 from simulator.load import Load, simulate_load
-from simulator.model_config import shape_from_config
-from simulator.model_shape import ModelShape
 from simulator.lookup import expected_emitted_with_misses, hit_rate, lookup_windows
 from simulator.method_rounds import (
     simulate_staged_calls,
@@ -54,6 +52,8 @@ from simulator.method_rounds import (
     simulate_two_state_text,
     simulate_windows,
 )
+from simulator.model_config import shape_from_config
+from simulator.model_shape import ModelShape
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import Replay, replay_chain, replay_chain_naive, replay_windows
@@ -79,6 +79,8 @@ from simulator.serving_limits import (
 from simulator.speedup import operations_factor, speedup_from_rates, textbook_speedup
 from simulator.stage_fit import StageFit, fit_stage_time
 from simulator.stage_time import StageTime, assumed_stage_time
+from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
+from simulator.token_trees import Parents, chain_tree, level_order
 from simulator.trace import AcceptanceTrace
 from simulator.traffic import (
     RoundTraffic,
@@ -86,8 +88,6 @@ from simulator.traffic import (
     relative_bandwidth,
     round_traffic,
 )
-from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
-from simulator.token_trees import Parents, chain_tree, level_order
 from simulator.tree_choice import ScoredTree, TreeChoice, choose_tree
 from simulator.tree_windows import ranked_tree_windows, rejection_tree_windows
 from simulator.trees import (
@@ -95,6 +95,7 @@ from simulator.trees import (
     best_first_trees,
     dynamic_programme_tau,
     expected_emitted_from_tree,
+)
 from simulator.two_state import TwoStateText, fit_two_state, two_state_emitted_tokens
 from simulator.uniform_starts import uniform_emitted_tokens, windows_hazards
 from simulator.validation import ErrorTerms, Measurement, Summary, compare, summarise
@@ -107,15 +108,15 @@ __all__ = [
     "Calibration",
     "ErrorTerms",
     "Fidelities",
+    "GrownTree",
     "Hardware",
     "Load",
-    "GrownTree",
     "Measurement",
     "ModelShape",
     "OperatorCost",
     "Optimum",
-    "Precision",
     "Parents",
+    "Precision",
     "Prediction",
     "Replay",
     "Requests",
@@ -123,19 +124,19 @@ __all__ = [
     "RoundTable",
     "RoundTraffic",
     "Scenario",
+    "ScoredTree",
     "Server",
     "StageCosts",
     "StageCurve",
     "StageFit",
     "StageTime",
-    "ScoredTree",
     "StagedCalls",
     "Summary",
     "TreeChoice",
     "TwoStateText",
     "Windows",
-    "assumed_stage_time",
     "accept_by_rank",
+    "assumed_stage_time",
     "best_first_trees",
     "best_num_draft_tokens",
     "best_schedule",
@@ -156,20 +157,20 @@ __all__ = [
     "expected_emitted_from_hazards",
     "expected_emitted_from_tree",
     "expected_emitted_tokens",
+    "expected_emitted_with_misses",
+    "filter_candidates",
     "fit_stage_time",
+    "fit_two_state",
     "fitting_batch",
     "hardware_costs",
     "hazards_from_trace",
+    "hit_rate",
     "implied_mean_emitted",
     "known_hardware",
     "known_shape",
-    "mean_emitted_lockstep",
-    "expected_emitted_with_misses",
-    "filter_candidates",
-    "fit_two_state",
-    "hit_rate",
     "level_order",
     "lookup_windows",
+    "mean_emitted_lockstep",
     "operations_factor",
     "operator_costs",
     "parallel_windows",
@@ -179,21 +180,21 @@ __all__ = [
     "predict",
     "predict_chain",
     "prefill_seconds",
+    "rank_shares",
+    "ranked_tree_windows",
+    "rejection_tree_windows",
     "relative_bandwidth",
     "replay_chain",
     "replay_chain_naive",
     "replay_windows",
+    "rollout_draft_calls",
     "round_traffic",
+    "sampled_accept_by_rank",
     "serving_speedup",
     "shape_from_config",
     "simulate_chain",
     "simulate_emitted_tokens",
     "simulate_load",
-    "rank_shares",
-    "ranked_tree_windows",
-    "rejection_tree_windows",
-    "rollout_draft_calls",
-    "sampled_accept_by_rank",
     "simulate_staged_calls",
     "simulate_tree",
     "simulate_two_state_text",
