@@ -175,6 +175,37 @@ def test_published_tokens_of_medusas_tree(size, measured, within):
     assert expected_emitted_from_tree(by_rank, tree) == pytest.approx(measured, rel=within)
 
 
+def specinfer_tree(width):
+    """Expansion <1,1,k,1,1,1,1,1>: a chain of two that splits into so many chains of six."""
+    paths = [(0,), (0, 0)]
+    paths += [(0, 0, r, *[0] * more) for r in range(width) for more in range(6)]
+    return level_order(paths)
+
+
+@pytest.mark.parametrize(
+    ("top", "published", "signs"),
+    [
+        ([0.68, 0.77, 0.81, 0.84, 0.85], [2.95, 3.07, 3.21, 3.33, 3.43], (1, -1)),
+        ([0.54, 0.81, 0.91, 0.95, 0.97], [1.79, 2.11, 2.26, 2.32, 2.38], (1, 1)),
+    ],
+)
+def test_negative_control_specinfer_is_not_independent(top, published, signs):
+    """Tables 1 and 2 of arXiv:2305.09781, Alpaca, greedy and stochastic.
+
+    One acceptance vector for all levels must fail: it over-predicts the chain
+    and gives width less than half of its published worth.
+    """
+    ours = []
+    for width in range(1, 6):
+        rows = np.zeros((8, 5))
+        rows[:, 0] = top[0]
+        rows[2] = np.diff(top, prepend=0.0)
+        ours.append(expected_emitted_from_tree(rows, specinfer_tree(width)))
+    assert tuple(np.sign(np.subtract(ours, published)[[0, -1]])) == signs
+    assert ours[-1] - ours[0] < 0.5 * (published[-1] - published[0])
+    assert np.abs(np.divide(ours, published) - 1).max() < 0.22
+
+
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="must not rise with rank"):
         best_first_trees([0.1, 0.2], 3)

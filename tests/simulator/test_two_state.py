@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from measurements import DATA, load_profile, scan
 from simulator.acceptance import expected_emitted_tokens
 from simulator.method_rounds import simulate_two_state_text
+from simulator.profile_tables import read_trace
 from simulator.replay import replay_chain
 from simulator.two_state import TwoStateText, fit_two_state, two_state_emitted_tokens
 
@@ -115,6 +117,22 @@ def test_prompts_do_not_touch_each_other_in_the_fit():
     """Two texts in a row, all easy and all hard: the step between them is not a distance."""
     fitted = fit_two_state([1.0] * 50 + [0.0] * 50, [50, 50])
     assert fitted.variance == pytest.approx(0.25) and fitted.correlation > 0.99
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_it_removes_most_of_the_independent_bias_on_recorded_traces(greedy):
+    """Against replay, gamma = 1 ... 12: at most 60 % of the closed form's mean error is left."""
+    path, record = next((p, r) for p, r in scan(DATA).profiles if r.complete)
+    info = next(t for t in record.traces if (t.sampling.temperature == 0) == greedy)
+    table = load_profile(path).trace(info.sampling)
+    trace = read_trace(table)
+    text = fit_two_state(trace.accept_prob, trace.lengths)
+    closed, alternating = [], []
+    for gamma in range(1, 13):
+        exact = replay_chain(trace.accept_prob, trace.lengths, gamma).tau
+        closed.append(abs(expected_emitted_tokens(trace.acceptance_rate, gamma) / exact - 1))
+        alternating.append(abs(two_state_emitted_tokens(text, gamma) / exact - 1))
+    assert np.mean(alternating) < 0.6 * np.mean(closed)
 
 
 def test_bad_arguments_are_refused():
