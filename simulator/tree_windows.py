@@ -64,14 +64,16 @@ def ranked_tree_windows(ranks: ArrayLike, lengths: ArrayLike, parents: Sequence[
     tokens = prompt_lengths(lengths, len(table))
     depth = _refuse_deeper(tree, table.ndim, table.shape)
     left = remaining_tokens(tokens)
+    width = below.shape[1]
     kept, row = np.zeros((2, len(table)), dtype=np.int64)  # row 0 is the pending token
-    walking = np.arange(len(table))
+    walking = np.flatnonzero(left > 1)
     for level in range(depth):
-        walking = walking[left[walking] > level + 1]
-        rank = table[walking + level] if table.ndim == 1 else table[walking, level]
-        child = below[row[walking], rank]
-        walking, child = walking[child >= 0], child[child >= 0]
+        rank = table.take(walking + level) if table.ndim == 1 else table[walking, level]
+        child = below.take(row.take(walking) * width + rank)
+        met = np.flatnonzero(child >= 0)
+        walking, child = walking.take(met), child.take(met)
         kept[walking], row[walking] = level + 1, child + 1
+        walking = walking[left.take(walking) > level + 2]
     leaf = np.asarray((below < 0).all(axis=1))
     return Windows.from_kept(kept, _nodes_with_room(tree, left), tokens, leaf[row])
 

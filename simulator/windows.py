@@ -156,9 +156,10 @@ def _checked_full(full: ArrayLike, survival: FloatArray) -> FloatArray:
     array = np.asarray(full, dtype=np.float64)
     if array.shape != survival.shape:
         raise ValueError(f"full has shape {array.shape}, survival {survival.shape}")
-    at_most = survival.copy()
-    at_most[:, :-1] -= survival[:, 1:]  # P(exactly j drafts are kept)
-    at_most += 1e-12
-    if not ((array >= 0).all() and (array <= at_most).all()):
+    # P(exactly j drafts are kept) = S(s, j) - S(s, j + 1)
+    within = array[:, :-1] + survival[:, 1:] <= survival[:, :-1] + 1e-12
+    if not (
+        within.all() and (array >= 0).all() and (array[:, -1] <= survival[:, -1] + 1e-12).all()
+    ):
         raise ValueError("full[s, j] must lie between 0 and P(exactly j drafts are kept)")
     return array
