@@ -135,6 +135,7 @@ def rejection_tree_windows(
     full[:, near_end] *= room
     for level in range(depth):  # sums of products may rise by an ulp
         np.minimum(survival[level], survival[level + 1], out=survival[level + 1])
+    np.minimum(full, survival, out=full)
     return Windows(survival.T, _nodes_with_room(tree, left), tokens, full.T)
 
 

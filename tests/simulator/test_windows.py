@@ -93,5 +93,5 @@ def test_bad_laws_are_refused():
     refused([1, 1], [2], r"survival must be \[num_positions, horizon")
     with pytest.raises(ValueError, match="num_drafted has shape"):
         Windows(np.ones((2, 1)), np.zeros(3), [2])
-    with pytest.raises(ValueError, match="between 0 and P"):
+    with pytest.raises(ValueError, match="between 0 and survival"):
         Windows(np.ones((2, 1)), np.zeros(2), [2], np.full((2, 1), 1.5))
