@@ -34,6 +34,7 @@ from simulator.calibration import Calibration, predict_chain
 from simulator.candidates import filter_candidates
 from simulator.chains import block_windows, chain_windows, parallel_windows
 from simulator.child_acceptance import accept_by_rank, rank_shares, sampled_accept_by_rank
+from simulator.choice import Candidate, Choice, Constraints, choose, pareto_front
 from simulator.costs import StageCurve
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
 from simulator.hardware_costs import hardware_costs
@@ -46,6 +47,13 @@ from simulator.intervals import Resamples, draw_resamples, percentile_interval
 from simulator.known_models import KNOWN_MODELS, known_shape
 from simulator.load import Load, simulate_load
 from simulator.lookup import expected_emitted_with_misses, hit_rate, lookup_windows
+from simulator.method_costs import MethodCosts, read_method_costs
+from simulator.method_prediction import (
+    MethodProfile,
+    MethodTrace,
+    predict_method,
+    read_method_traces,
+)
 from simulator.method_rounds import (
     simulate_staged_calls,
     simulate_tree,
@@ -106,12 +114,18 @@ __all__ = [
     "KNOWN_MODELS",
     "AcceptanceTrace",
     "Calibration",
+    "Candidate",
+    "Choice",
+    "Constraints",
     "ErrorTerms",
     "Fidelities",
     "GrownTree",
     "Hardware",
     "Load",
     "Measurement",
+    "MethodCosts",
+    "MethodProfile",
+    "MethodTrace",
     "ModelShape",
     "OperatorCost",
     "Optimum",
@@ -147,6 +161,7 @@ __all__ = [
     "break_even_cost_ratio",
     "chain_tree",
     "chain_windows",
+    "choose",
     "choose_tree",
     "compare",
     "draw_resamples",
@@ -174,14 +189,18 @@ __all__ = [
     "operations_factor",
     "operator_costs",
     "parallel_windows",
+    "pareto_front",
     "percentile_interval",
     "poisson_requests",
     "pooled_emitted_tokens",
     "predict",
     "predict_chain",
+    "predict_method",
     "prefill_seconds",
     "rank_shares",
     "ranked_tree_windows",
+    "read_method_costs",
+    "read_method_traces",
     "rejection_tree_windows",
     "relative_bandwidth",
     "replay_chain",

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from simulator.acceptance import expected_emitted_tokens
 from simulator.checks import FloatArray, IntArray, at_least, counts, one_count
 from simulator.costs import ORIGINS
-from simulator.hazards import pooled_emitted_tokens
 from simulator.intervals import percentile_interval
+from simulator.lookup import expected_emitted_with_misses
 from simulator.method_costs import AUTOREGRESSIVE, MethodCosts, PaidCells, Setting, pay_rounds
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import replay_windows
+from simulator.uniform_starts import uniform_emitted_tokens
 from simulator.windows import Windows
 
 
@@ -147,7 +149,7 @@ def predict_method(
     anywhere = pay_rounds(
         costs, windows.num_drafted, everywhere / everywhere.size, trace.cached, prompts
     ).seconds_by_stage(costs)
-    tau = Fidelities(textbook_tau(windows), hazards_tau(windows), replay.tau)
+    tau = Fidelities(textbook_tau(windows), uniform_emitted_tokens(windows), replay.tau)
     drafting = sum(v for k, v in anywhere.items() if k not in _NOT_DRAFTING)
     speedup = Fidelities(
         tau.L0 / (1.0 + drafting / step_seconds),
@@ -185,8 +187,8 @@ def textbook_tau(windows: Windows) -> float:
 
     Notes
     -----
-    Equation (M2.7) in docs/model.md: with hit rate h (share of positions where
-    anything is drafted), 1 + h (alpha + ... + alpha^depth).
+    Equations (M2.1) and (M2.9) in docs/model.md; the hit rate is the share of
+    positions where anything is drafted.
 
     Examples
     --------
@@ -197,16 +199,8 @@ def textbook_tau(windows: Windows) -> float:
     if not drafts.any() or windows.horizon == 0:
         return 1.0
     rate = float(windows.survival[drafts, 1].mean())
-    depth = np.arange(1, windows.horizon + 1)
-    return 1.0 + float(drafts.mean()) * float((rate**depth).sum())
-
-
-def hazards_tau(windows: Windows) -> float:
-    """Tokens per round when rounds start anywhere, prompt by prompt; equation (M2.8)."""
-    first = np.cumsum(windows.lengths) - windows.lengths
-    emitted = windows.survival.sum(axis=1)
-    by_prompt = np.add.reduceat(emitted, first) / windows.lengths
-    return float(pooled_emitted_tokens(by_prompt, windows.lengths))
+    on_hit = expected_emitted_tokens(rate, windows.horizon)
+    return float(expected_emitted_with_misses(float(drafts.mean()), on_hit))
 
 
 def _samples(

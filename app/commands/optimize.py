@@ -8,7 +8,7 @@ from typing import Any
 
 from app.records import calibrations, method_profile, newest_profile
 from app.terminal import notice, output, print_json, table
-from measurements import Profile, RecordError, load_profile
+from measurements import RecordError, load_profile
 from simulator.calibration import Calibration
 from simulator.choice import Candidate, Choice, Constraints, choose
 from simulator.method_costs import AUTOREGRESSIVE
@@ -36,7 +36,9 @@ def run(
         )
     labels = [sampling] if sampling is not None else list(known)
     results = [
-        _result(label, choose(_candidates(known[label], method_profile(profile, label)), constraints))
+        _result(
+            label, choose(_candidates(known[label], method_profile(profile, label)), constraints)
+        )
         for label in labels
     ]
     if as_json:
@@ -128,8 +130,7 @@ def _name(row: dict[str, Any]) -> str:
 
 def _show(result: dict[str, Any]) -> None:
     console = output()
-    close = [row for row in result["indistinguishable"]]
-    front = result["pareto"]
+    close, front = result["indistinguishable"], result["pareto"]
     rows = [
         [
             _name(row),
