@@ -165,7 +165,7 @@ def _table(groups: dict[str, list[SettingRow]]) -> str:
     for row in (row for rows in groups.values() for row in rows):
         s, tau = row.speedup, row.tau
         cells: Sequence[str] = [
-            words.sampling_name(row.sampling), str(words.drafts(row)), words.times(s.measured),
+            words.sampling_name(row.sampling), words.short_name(row), words.times(s.measured),
             words.span(s.measured_low, s.measured_high), words.times(s.L2),
             words.span(s.L2_low, s.L2_high), words.percent(s.L2 / s.measured - 1),
             words.times(s.L1), words.times(s.L0), f"{tau.measured:.2f}", f"{tau.L2:.2f}",

@@ -43,10 +43,50 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def drafts(setting: SettingRow | Prediction) -> int:
-    """γ of a measured or predicted setting. [tokens]"""
+    """γ of a measured or predicted setting, or the nodes of its tree. [tokens]"""
     if isinstance(setting, Prediction):
         return setting.num_draft_tokens
-    return int(setting.parameters["num_draft_tokens"])
+    given = setting.parameters
+    return int(given.get("num_draft_tokens", given.get("nodes", 0)))
+
+
+def method_name(method: str, parameters: Mapping[str, int | float | str]) -> str:
+    """A method and its parameters in one short line.
+
+    Examples
+    --------
+    >>> method_name("chain", {"num_draft_tokens": 4, "rule": "block"})
+    'chain γ 4, rule block'
+    >>> method_name("tree", {"tree": "4-2-1", "nodes": 20})
+    'tree 4-2-1, nodes 20'
+    """
+    values = ", ".join(f"{key} {value}" for key, value in parameters.items())
+    return (
+        f"{method} {values}".replace("num_draft_tokens", "γ").replace("tree tree", "tree").strip()
+    )
+
+
+def is_plain_chain(setting: SettingRow) -> bool:
+    """Whether γ says it all."""
+    return setting.method == "chain" and setting.parameters.keys() == {"num_draft_tokens"}
+
+
+def plain_chains(settings: Iterable[SettingRow]) -> list[SettingRow]:
+    """Those that belong on an axis of γ."""
+    return [row for row in settings if is_plain_chain(row)]
+
+
+def setting_axis(settings: Sequence[SettingRow]) -> str:
+    """Title of an axis of ``short_name``."""
+    plain = all(is_plain_chain(row) for row in settings)
+    return "draft tokens per round γ" if plain else "setting"
+
+
+def short_name(setting: SettingRow) -> str:
+    """γ of a plain chain, else method and parameters."""
+    if is_plain_chain(setting):
+        return str(drafts(setting))
+    return method_name(setting.method, setting.parameters)
 
 
 def moment(created: str) -> str:
@@ -89,7 +129,9 @@ def gamma(number: object) -> str:
 
 def setting_name(setting: SettingRow) -> str:
     """Sampling and number of draft tokens of a decoded setting."""
-    return f"{sampling_name(setting.sampling)}, {gamma(drafts(setting))}"
+    plain = is_plain_chain(setting)
+    what = gamma(drafts(setting)) if plain else method_name(setting.method, setting.parameters)
+    return f"{sampling_name(setting.sampling)}, {what}"
 
 
 def token_count(number: int) -> str:
@@ -123,7 +165,7 @@ def best_measured(settings: Sequence[SettingRow]) -> SettingRow:
 def by_sampling(settings: Iterable[SettingRow]) -> dict[str, list[SettingRow]]:
     """Settings by sampling label, in order of temperature."""
     groups: dict[str, list[SettingRow]] = {}
-    for row in sorted(settings, key=lambda row: (row.temperature, drafts(row))):
+    for row in sorted(settings, key=lambda r: (r.temperature, r.method, drafts(r))):
         groups.setdefault(row.sampling.label, []).append(row)
     return groups
 
@@ -134,12 +176,17 @@ def measured_verdict(record: ValidationRecord) -> str:
     parts = [
         f"**{times(row.speedup.measured)}**"
         f" (90\xa0%: {span(row.speedup.measured_low, row.speedup.measured_high)})"
-        f" at {sampling_name(row.sampling)} with {token_count(drafts(row))}"
+        f" at {sampling_name(row.sampling)} with {_means(row)}"
         for row in best
     ]
     return f"{_opening([(r.speedup.measured_low, r.speedup.measured_high) for r in best])}: " + (
         f"measured {listing(parts)}."
     )
+
+
+def _means(row: SettingRow) -> str:
+    plain = is_plain_chain(row)
+    return token_count(drafts(row)) if plain else method_name(row.method, row.parameters)
 
 
 def predicted_verdict(best: Mapping[str, tuple[Sampling, Prediction]]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.pair import DEFAULT_TEMPERATURES, PairOptions
 from app.terminal import notice, output, print_json, progress_bar, table
+from app.words import method_name
 from measurements import ComparisonRecord, MethodRow, Sampling, save_record
 
 if TYPE_CHECKING:
@@ -125,12 +126,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
     host = (*HOST_STAGES, "rest")
     efficiency, speedup, split = row["draft_efficiency"], row["speedup"], row["time_split"]
-    parameters = ", ".join(f"{k} {v}" for k, v in row["parameters"].items())
-    name = f"{row['method']} {parameters}".replace("num_draft_tokens", "γ")
     same = row["identical_texts"]
     drafting = sum(v for stage, v in split.items() if stage not in host and stage != "target")
     return [
-        name.replace("tree tree", "tree"),
+        method_name(row["method"], row["parameters"]),
         f"{row['tau']:.2f}",
         "–" if efficiency is None else f"{efficiency:.0%}",
         f"{row['tokens_per_s']:.0f}",

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.records import calibrations, method_profile, newest_profile
 from app.terminal import notice, output, print_json, table
+from app.words import method_name
 from measurements import RecordError, load_profile
 from simulator.calibration import Calibration
 from simulator.choice import Candidate, Choice, Constraints, choose
@@ -123,9 +124,7 @@ def _verdict(choice: Choice) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    parameters = ", ".join(f"{k} {v}" for k, v in row["parameters"].items())
-    name = f"{row['method']} {parameters}".replace("num_draft_tokens", "γ")
-    return name.replace("tree tree", "tree")
+    return method_name(row["method"], row["parameters"])
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from app import validation_record
 from app.pair import PairOptions
 from app.records import newest_profile
 from app.terminal import notice, output, print_json, progress_bar, table
+from app.words import short_name
 from measurements import (
     Profile,
     RecordError,
@@ -160,7 +161,7 @@ def _show(record: ValidationRecord) -> None:
     console = output()
     headings = [
         "",
-        "γ",
+        "γ or setting",
         "τ meas",
         "L0",
         "L1",
@@ -181,7 +182,7 @@ def _show(record: ValidationRecord) -> None:
         rows.append(
             [
                 row.sampling.label,
-                str(row.parameters["num_draft_tokens"]),
+                short_name(row),
                 *[f"{v:.2f}" for v in (tau.measured, tau.L0, tau.L1, tau.L2)],
                 f"{speedup.measured:.2f}",
                 f"{speedup.measured_low:.2f}–{speedup.measured_high:.2f}",
@@ -237,7 +238,7 @@ def _stall(record: ValidationRecord) -> str | None:
 def _show_error_and_time(record: ValidationRecord) -> None:
     stages = ("target", "draft", "draft_sampling", "verification", "commit", "sampling", "rest")
     short = {"draft_sampling": "d.sampl.", "verification": "verify"}
-    headings = ["", "γ", "τ", "round", "AR", "=", *[short.get(s, s) for s in stages]]
+    headings = ["", "γ or setting", "τ", "round", "AR", "=", *[short.get(s, s) for s in stages]]
     rows = []
     for row in record.settings:
         error = row.error
@@ -245,7 +246,7 @@ def _show_error_and_time(record: ValidationRecord) -> None:
         rows.append(
             [
                 row.sampling.label,
-                str(row.parameters["num_draft_tokens"]),
+                short_name(row),
                 *[f"{100 * part:+.1f}" for part in parts],
                 *[f"{row.time_split.get(stage, 0.0):.1%}" for stage in stages],
             ]

@@ -20,7 +20,7 @@ from app.style import (
     members,
     new_figure,
 )
-from app.words import drafts, percent, sampling_name, setting_name, span, times
+from app.words import percent, sampling_name, setting_axis, setting_name, short_name, span, times
 from measurements import SettingRow
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
@@ -88,8 +88,8 @@ def decomposition(settings: Sequence[SettingRow], height: int = 400) -> go.Figur
         Stacked bars in percent (100 × natural logarithm); above zero means
         that this part made the prediction too high. The diamond is the sum.
     """
-    figure = new_figure("draft tokens per round γ", "prediction too high by [%]", height)
-    x = [str(drafts(row)) for row in settings]
+    figure = new_figure(setting_axis(settings), "prediction too high by [%]", height)
+    x = [short_name(row) for row in settings]
     causes: list[tuple[str, str, str, list[float], list[str]]] = [
         (
             "tokens per round",

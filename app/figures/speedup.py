@@ -18,7 +18,7 @@ from app.style import (
     new_figure,
     parity_line,
 )
-from app.words import drafts, origin, percent, span
+from app.words import drafts, origin, percent, plain_chains, span
 from measurements import SettingRow
 from simulator import Prediction
 
@@ -64,7 +64,7 @@ def points_from_settings(settings: Iterable[SettingRow]) -> list[CurvePoint]:
             row.speedup.L2_high,
             "as predicted when it was validated",
         )
-        for row in settings
+        for row in plain_chains(settings)
     ]
 
 
@@ -100,9 +100,10 @@ def speedup_by_draft_tokens(
             customdata=[_story(point, name) for point in curve],
             hovertemplate="γ = %{x}<br>predicted %{y:.2f}×<br>%{customdata}<extra></extra>",
         )
-    if measured:
-        _add_measured(figure, measured)
-    draft_token_axis(figure, gammas + [drafts(row) for row in measured])
+    chains = plain_chains(measured)
+    if chains:
+        _add_measured(figure, chains)
+    draft_token_axis(figure, gammas + [drafts(row) for row in chains])
     figure.update_yaxes(rangemode="tozero" if not gammas else "normal")
     return figure
 

@@ -15,7 +15,7 @@ from app.style import (
     members,
     new_figure,
 )
-from app.words import drafts, percent
+from app.words import percent, setting_axis, short_name
 from measurements import AutoregressiveRow, SettingRow
 
 
@@ -44,10 +44,10 @@ def time_per_token(
     plain = settings[0].speedup.measured * per_token[0]
     bars = [("none", autoregressive.time_split, plain)]
     bars += [
-        (str(drafts(row)), row.time_split, seconds)
+        (short_name(row), row.time_split, seconds)
         for row, seconds in zip(settings, per_token, strict=True)
     ]
-    figure = _stacked(bars, "draft tokens per round γ", "time per token [ms]", height)
+    figure = _stacked(bars, setting_axis(settings), "time per token [ms]", height)
     figure.update_layout(barmode="stack")
     return figure
 
@@ -67,8 +67,8 @@ def time_shares(settings: Sequence[SettingRow], height: int = 360) -> go.Figure:
     go.Figure
         Bar heights in percent of the measured wall time.
     """
-    bars = [(str(drafts(row)), row.time_split, 0.1) for row in settings]
-    figure = _stacked(bars, "draft tokens per round γ", "share of wall time [%]", height)
+    bars = [(short_name(row), row.time_split, 0.1) for row in settings]
+    figure = _stacked(bars, setting_axis(settings), "share of wall time [%]", height)
     figure.update_layout(barmode="stack", yaxis={"range": [0, 100]})
     return figure
 

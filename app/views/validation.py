@@ -73,7 +73,7 @@ def _table(groups: dict[str, list[SettingRow]]) -> None:
     rows = [
         {
             "sampling": words.sampling_name(row.sampling),
-            "γ": words.drafts(row),
+            "setting": words.short_name(row),
             "S measured": row.speedup.measured,
             "S L2": row.speedup.L2,
             "error": 100 * (row.speedup.L2 / row.speedup.measured - 1),
@@ -99,7 +99,7 @@ def _table(groups: dict[str, list[SettingRow]]) -> None:
         hide_index=True,
         height="content",
         column_config={name: number(format=text) for name, text in formats.items()}
-        | {"sampling": st.column_config.TextColumn(pinned=True), "γ": number(pinned=True)},
+        | {"sampling": st.column_config.TextColumn(pinned=True), "setting": st.column_config.TextColumn(pinned=True)},
         alt="Table of all settings: speedup and tokens per round, measured and predicted",
     )
 
