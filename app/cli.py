@@ -128,6 +128,9 @@ def validate(
     seed: Seed = 0,
     out: Out = DEFAULT_OUT,
     record: Record = None,
+    methods: Annotated[
+        str, typer.Option(help="chain, comma-separated names, or all that were profiled.")
+    ] = "chain",
     gamma: Gammas = None,
     repeats: Annotated[int, typer.Option(help="Passes over all prompts above temperature 0.")] = 2,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
@@ -140,7 +143,7 @@ def validate(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, out, record, _gammas(gamma), repeats, report, as_json)
+    command.run(pair, out, record, methods, gamma and _gammas(gamma), repeats, report, as_json)
 
 
 @app.command()

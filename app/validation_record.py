@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from app.records import calibrations
+from app.records import calibrations, method_profile
 from measurements import (
     AutoregressiveRow,
     ErrorRow,
     Fidelities,
     Profile,
     PromptRow,
+    RecordError,
     RoundsRow,
     Sampling,
     SettingRow,
@@ -57,10 +58,27 @@ def predict_all(
     }
 
 
+def predict_methods(
+    profile: Profile, labels: Sequence[str], wanted: Sequence[Setting]
+) -> Predictions:
+    """Predictions of any methods that the profile holds at each sampling; others are left out."""
+    predictions: Predictions = {}
+    for label in labels:
+        known = method_profile(profile, label)
+        if known is None:
+            raise RecordError(
+                profile.path, "holds chains only; run speculens profile --methods all first"
+            )
+        for setting in wanted:
+            if setting in known.traces and setting in known.costs:
+                predictions[label, setting] = known.predict(setting)
+    return predictions
+
+
 def build(
     header: dict[str, Any],
     predictions: Predictions,
-    profiled: Predictions,
+    profiled: Predictions | None,
     runs: Sequence[Run],
     samplings: Sequence[Sampling],
     repeats: int,
@@ -72,8 +90,10 @@ def build(
     ----------
     header : dict
         Fields of ValidationRecord that say what ran where.
-    predictions, profiled : Predictions
-        With stage times taken between the decodes, and with the profile's own.
+    predictions : Predictions
+    profiled : Predictions or None
+        With the profile's own stage times, where those of predictions were taken between
+        the decodes.
     runs : sequence of Run
         Every decode, autoregressive ones included.
     samplings : sequence of Sampling
@@ -88,12 +108,13 @@ def build(
         setting = as_setting(run.method.name, run.method.parameters)
         groups[run.sampling.label, setting].append(run)
     by_label = {s.label: s for s in samplings}
-    settings, pairs, pairs_profiled = [], [], []
+    settings, pairs = [], []
+    pairs_profiled: list[tuple[Prediction, Measurement]] = []
     for (label, setting), prediction in predictions.items():
         measurement = _measurement(groups[label, setting], groups[label, AUTOREGRESSIVE])
-        before = profiled[label, setting]
+        before = None if profiled is None else profiled[label, setting]
         pairs.append((prediction, measurement))
-        pairs_profiled.append((before, measurement))
+        pairs_profiled += [] if before is None else [(before, measurement)]
         sampling = by_label[label]
         passes = repeats if sampling.temperature > 0 else 1
         expected = _expected_rounds(prediction, measurement, passes, same_prompts)
@@ -105,7 +126,9 @@ def build(
         autoregressive=[_autoregressive(s, groups[s.label, AUTOREGRESSIVE]) for s in samplings],
         settings=settings,
         summary=ValidationSummary(**asdict(summarise(pairs))),
-        summary_profiled=ValidationSummary(**asdict(summarise(pairs_profiled))),
+        summary_profiled=(
+            ValidationSummary(**asdict(summarise(pairs_profiled))) if pairs_profiled else None
+        ),
     )
 
 
@@ -146,7 +169,7 @@ def _setting(
     sampling: Sampling,
     setting: Setting,
     prediction: Prediction,
-    before: Prediction,
+    before: Prediction | None,
     measurement: Measurement,
     expected_rounds: np.ndarray,
 ) -> SettingRow:
@@ -165,7 +188,7 @@ def _setting(
             measured_high=high,
             L2_low=prediction.speedup_low,
             L2_high=prediction.speedup_high,
-            L2_profiled=before.speedup.L2,
+            L2_profiled=None if before is None else before.speedup.L2,
             **asdict(prediction.speedup),
         ),
         rounds=RoundsRow(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from app import validation_record
 from app.pair import PairOptions
 from app.records import newest_profile
 from app.terminal import notice, output, print_json, progress_bar, table
-from app.words import short_name
+from app.validation_record import Predictions, predict_all, predict_methods
+from app.words import method_name, short_name
 from measurements import (
     Profile,
     RecordError,
@@ -21,10 +25,14 @@ from measurements import (
     load_profile,
     save_validation,
 )
+from simulator.method_prediction import as_setting
 
 if TYPE_CHECKING:
+    from engine.model import Model
     from profiler.measure import Run
+    from profiler.run import ProfilePlan
 
+CHAIN_LENGTHS = (1, 2, 4, 8)
 STALL_LIMIT = 0.05
 
 
@@ -32,7 +40,8 @@ def run(
     pair: PairOptions,
     out: Path,
     record: Path | None,
-    gammas: Sequence[int],
+    methods: str,
+    gammas: Sequence[int] | None,
     repeats: int,
     report: Path | None,
     as_json: bool,
@@ -40,10 +49,7 @@ def run(
     """Validate a profile's predictions on the pair it was made of."""
     from engine.errors import InputError
     from profiler.describe import header, recorded
-    from profiler.measure import measure
-    from profiler.methods import chain
     from profiler.run import ProfilePlan, encode_checked
-    from profiler.stages import BlockTimer
 
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, not {repeats}")
@@ -53,42 +59,102 @@ def run(
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
     profile = _profile(out, record, target.name, draft.name, pair.dtype)
     _check_traces(profile, [s.label for s in samplings])
-    labels = [s.label for s in samplings]
-    profiled = validation_record.predict_all(profile, labels, gammas)
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
-    timer = BlockTimer(
-        target, draft, plan.stages.fitted(min(target.context, draft.context)), plan.modes(),
-        pair.seed,
-    )  # fmt: skip
-    with progress_bar() as show:
-        runs = measure(
-            target, encoded, plan, [chain(draft, g) for g in gammas], repeats=repeats,
-            report=lambda s: show(s.what, s.done, s.total), between=timer.time,
-        )  # fmt: skip
-        timer.complete(encoded[0])
-    predictions = validation_record.predict_all(profile, labels, gammas, timer.stages)
+    decode = _decode_chains if methods == "chain" else _decode_methods
+    decoded = decode(target, draft, encoded, plan, profile, methods, gammas, repeats)
     same = prompts.sha256 == profile.record.prompts.sha256
-    fields = header("validation", target, draft, prompts, encoded, pair.dtype, pair.new_tokens) | {
-        "profile_id": profile.record.id
-    }
+    fields = header("validation", target, draft, prompts, encoded, pair.dtype, pair.new_tokens)
     made = validation_record.build(
-        fields, predictions, profiled, runs, [recorded(s) for s in samplings], repeats,
+        {**fields, "profile_id": profile.record.id},
+        decoded.predictions, decoded.profiled, decoded.runs,
+        [recorded(s) for s in samplings], repeats,
         same and pair.new_tokens == profile.record.new_tokens,
     )  # fmt: skip
-    path = save_validation(out, made, timer.stages)
+    path = save_validation(out, made, decoded.stages)
     if report is not None:
         from app.report import render
 
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(render(made, profile.record), encoding="utf-8")
         notice(f"report {report}")
-    identical = _identical_texts(runs)
+    identical = _identical_texts(decoded.runs)
     if as_json:
         print_json(_as_json(made, path, identical))
     else:
         _show(made)
         _show_identical(identical)
     notice(f"saved {path}")
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """Every decode, and what was predicted for it: with stage times taken between the decodes
+    (``stages``) and with the profile's own (``profiled``), or with the profile's alone."""
+
+    runs: list[Run]
+    predictions: Predictions
+    profiled: Predictions | None = None
+    stages: pd.DataFrame | None = None
+
+
+def _decode_chains(
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    profile: Profile,
+    methods: str,
+    gammas: Sequence[int] | None,
+    repeats: int,
+) -> _Decoded:
+    """Chains, with blocks of stages timed after every prompt."""
+    from profiler.measure import measure
+    from profiler.methods import chain
+    from profiler.stages import BlockTimer
+
+    lengths = gammas or CHAIN_LENGTHS
+    labels = [s.label for s in plan.samplings]
+    profiled = predict_all(profile, labels, lengths)
+    grid = plan.stages.fitted(min(target.context, draft.context))
+    timer = BlockTimer(target, draft, grid, plan.modes(), plan.seed)
+    with progress_bar() as show:
+        runs = measure(
+            target, encoded, plan, [chain(draft, g) for g in lengths], repeats=repeats,
+            report=lambda s: show(s.what, s.done, s.total), between=timer.time,
+        )  # fmt: skip
+        timer.complete(encoded[0])
+    return _Decoded(
+        runs, predict_all(profile, labels, lengths, timer.stages), profiled, timer.stages
+    )
+
+
+def _decode_methods(
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    profile: Profile,
+    methods: str,
+    gammas: Sequence[int] | None,
+    repeats: int,
+) -> _Decoded:
+    """Any methods that were profiled; predicted before they are decoded."""
+    from profiler.catalogue import GAMMAS, catalogue
+    from profiler.measure import measure
+
+    names = [name.strip() for name in methods.split(",")]
+    wanted = catalogue(target, draft, names, tuple(gammas or GAMMAS))
+    keys = {as_setting(m.name, m.parameters): m for m in wanted}
+    predictions = predict_methods(profile, [s.label for s in plan.samplings], list(keys))
+    known = {setting for _, setting in predictions}
+    if missing := [m.label for key, m in keys.items() if key not in known]:
+        notice(f"not profiled, so left out: {', '.join(missing)}")
+    with progress_bar() as show:
+        runs = measure(
+            target, encoded, plan, [m for key, m in keys.items() if key in known],
+            repeats=repeats, report=lambda s: show(s.what, s.done, s.total),
+        )  # fmt: skip
+    return _Decoded(runs, predictions)
 
 
 def _profile(out: Path, record: Path | None, target: str, draft: str, dtype: str) -> Profile:
@@ -112,24 +178,29 @@ def _check_traces(profile: Profile, labels: Sequence[str]) -> None:
         )
 
 
-def _identical_texts(runs: Sequence[Run]) -> list[dict[str, int]]:
+def _identical_texts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """At temperature 0: how many texts equal the autoregressive one, token for token."""
     greedy = [r for r in runs if r.sampling.greedy]
-    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.method.num_draft_tokens == 0}
+    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.method.drafter is None}
     rows = []
-    for length in dict.fromkeys(
-        r.method.num_draft_tokens for r in greedy if r.method.num_draft_tokens
-    ):
-        mine = [r for r in greedy if r.method.num_draft_tokens == length]
-        same = sum(r.tokens == alone[r.prompt, r.repeat] for r in mine)
-        rows.append({"num_draft_tokens": length, "identical": same, "texts": len(mine)})
-    return sorted(rows, key=lambda row: row["num_draft_tokens"])
+    for method in dict.fromkeys(r.method for r in greedy if r.method.drafter and r.method.lossless):
+        mine = [r for r in greedy if r.method == method]
+        rows.append(
+            {
+                "method": method.name,
+                "parameters": dict(method.parameters),
+                "identical": sum(r.tokens == alone[r.prompt, r.repeat] for r in mine),
+                "texts": len(mine),
+            }
+        )
+    return rows
 
 
-def _show_identical(rows: list[dict[str, int]]) -> None:
+def _show_identical(rows: list[dict[str, Any]]) -> None:
     if rows:
         counts = ", ".join(
-            f"γ = {row['num_draft_tokens']}: {row['identical']}/{row['texts']}" for row in rows
+            f"{method_name(row['method'], row['parameters'])}: {row['identical']}/{row['texts']}"
+            for row in rows
         )
         output().print(
             f"T0 texts identical to autoregressive decoding, {counts} "
@@ -138,7 +209,7 @@ def _show_identical(rows: list[dict[str, int]]) -> None:
 
 
 def _as_json(
-    record: ValidationRecord, path: Path, identical: list[dict[str, int]]
+    record: ValidationRecord, path: Path, identical: list[dict[str, Any]]
 ) -> dict[str, Any]:
     content = record.model_dump(mode="json")
     errors = [abs(_of_totals(row) - 1) for row in record.settings]

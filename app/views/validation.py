@@ -99,7 +99,10 @@ def _table(groups: dict[str, list[SettingRow]]) -> None:
         hide_index=True,
         height="content",
         column_config={name: number(format=text) for name, text in formats.items()}
-        | {"sampling": st.column_config.TextColumn(pinned=True), "setting": st.column_config.TextColumn(pinned=True)},
+        | {
+            "sampling": st.column_config.TextColumn(pinned=True),
+            "setting": st.column_config.TextColumn(pinned=True),
+        },
         alt="Table of all settings: speedup and tokens per round, measured and predicted",
     )
 
