@@ -9,7 +9,7 @@ from typing import Any
 from app.records import calibrations, method_profile, newest_profile
 from app.terminal import notice, output, print_json, table
 from app.words import method_name
-from measurements import RecordError, load_profile
+from measurements import Profile, RecordError, load_profile
 from simulator.calibration import Calibration
 from simulator.choice import Candidate, Choice, Constraints, choose
 from simulator.method_costs import AUTOREGRESSIVE
@@ -30,18 +30,7 @@ def run(
 ) -> None:
     """Rank everything the profile knows, at one sampling or at each."""
     profile = load_profile(record) if record is not None else newest_profile(out)
-    known = calibrations(profile)
-    if sampling is not None and sampling not in known:
-        raise RecordError(
-            profile.path, f"has no trace at {sampling}, only at {', '.join(profile.traces)}"
-        )
-    labels = [sampling] if sampling is not None else list(known)
-    results = [
-        _result(
-            label, choose(_candidates(known[label], method_profile(profile, label)), constraints)
-        )
-        for label in labels
-    ]
+    results = search(profile, sampling, constraints)
     if as_json:
         first = results[0]
         print_json({**first, "profile": profile.record.id, "by_sampling": results})
@@ -51,6 +40,28 @@ def run(
         _show(result)
     if profile.windows is None:
         notice("only chains were profiled; speculens profile --methods all adds every other method")
+
+
+def search(
+    profile: Profile, sampling: str | None, constraints: Constraints
+) -> list[dict[str, Any]]:
+    """The choice at one sampling, or at each that was profiled, as JSON-ready rows.
+
+    Raises
+    ------
+    RecordError
+        If the profile has no trace at that sampling.
+    """
+    known = calibrations(profile)
+    if sampling is not None and sampling not in known:
+        raise RecordError(
+            profile.path, f"has no trace at {sampling}, only at {', '.join(profile.traces)}"
+        )
+    results = []
+    for label in [sampling] if sampling is not None else list(known):
+        candidates = _candidates(known[label], method_profile(profile, label))
+        results.append(_result(label, choose(candidates, constraints)))
+    return results
 
 
 def _candidates(calibration: Calibration, methods: MethodProfile | None) -> list[Candidate]:
