@@ -124,9 +124,9 @@ def save_profile(
         infos.append(TraceInfo(sampling=sampling, file=name, sha256=digest, **size))
     fields = {name: getattr(header, name) for name in ProfileHeader.model_fields}
     optional = {"windows": (windows, as_windows), "rounds": (rounds, as_rounds)}
-    for part, (frame, conform) in optional.items():
-        if frame is not None:
-            written = _write_table(path, part, conform(frame), header.complete)
+    for part, (rows, conform) in optional.items():
+        if rows is not None:
+            written = _write_table(path, part, conform(rows), header.complete)
             fields |= dict(zip((f"{part}_file", f"{part}_sha256"), written, strict=True))
     record = ProfileRecord(
         **fields, stages_file=stages_file, stages_sha256=stages_sha256, traces=infos
