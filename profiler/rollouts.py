@@ -35,6 +35,7 @@ class RolledOut:
     draft_calls: float
 
 
+@torch.inference_mode()
 def kept_in_rollouts(
     target: Model, method: Method, text: OwnText, request: Request
 ) -> Iterator[RolledOut]:

@@ -244,9 +244,9 @@ def _along_the_text(method: Method, shape: Shape, text: OwnText) -> Iterator[Win
 
 def _rolled_out(target: Model, method: Method, text: OwnText, request: Request) -> Iterator[Window]:
     """Real drafts, judged by the target: how many were kept, on average."""
-    passes = [
-        kept_in_rollouts(target, method, text, replace(request, seed=request.seed + 1 + repeat))
-        for repeat in range(ROLLOUTS)
+    passes = [  # one after the other: they share the method's drafter
+        list(kept_in_rollouts(target, method, text, replace(request, seed=request.seed + 1 + i)))
+        for i in range(ROLLOUTS)
     ]
     for rounds in zip(*passes, strict=True):
         kept = np.array([r.kept for r in rounds])
