@@ -58,6 +58,20 @@ def test_any_pair_goes_through_profile_predict_validate(
     assert [s["parameters"]["num_draft_tokens"] for s in predicted["settings"]] == [1, 3, 1, 3]
     assert set(predicted["best"]) == {"T0", "T1"}
 
+    assert call(monkeypatch, "optimize", "--out", out, "--max-verify", 5, "--json") == 0
+    chosen = json.loads(capsys.readouterr().out)
+    assert {"best", "indistinguishable", "pareto", "verdict"} <= chosen.keys()
+    ranked = [row["parameters"]["num_draft_tokens"] for row in chosen["ranking"]]
+    assert sorted(ranked) == [1, 2, 3, 4]  # five tokens verified a round, at most
+    speeds = [row["speedup"]["L2"] for row in chosen["ranking"]]
+    assert speeds == sorted(speeds, reverse=True)
+    assert (chosen["best"] is None) == (speeds[0] <= 1)
+    assert {row["sampling"] for row in chosen["by_sampling"]} == {"T0", "T1"}
+    assert call(monkeypatch, "optimize", "--out", out, "--max-verify", 0) == 2
+    assert "must be at least 1, not 0" in capsys.readouterr().err
+    assert call(monkeypatch, "optimize", "--out", out, "--sampling", "T9") == 2
+    assert "has no trace at T9, only at T0, T1" in capsys.readouterr().err
+
     report = tmp_path / "report.html"
     gammas = ["--gamma", 1, "--gamma", 3]
     assert call(monkeypatch, "validate", *options, *gammas, "--report", report, "--json") == 0
