@@ -59,6 +59,9 @@ def profile(
     seed: Seed = 0,
     out: Out = DEFAULT_OUT,
     blocks: Annotated[int, typer.Option(help="Repeats of every stage time.")] = 12,
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated names, or all; the chain by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure stage times and acceptance of a pair; an interrupted profile resumes."""
@@ -68,7 +71,7 @@ def profile(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, out, blocks, as_json)
+    command.run(pair, out, blocks, methods, as_json)
 
 
 @app.command()

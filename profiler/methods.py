@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.clock import StageClock
-from engine.decode import Request, decode_autoregressive, decode_speculative
+from engine.decode import OnRound, Request, decode_autoregressive, decode_speculative
 from engine.drafters.base import Drafter
 from engine.drafters.language_model import LanguageModelDrafter
 from engine.errors import InputError
@@ -58,15 +58,21 @@ class Method:
         return self.rule != "typical"
 
     def decode(
-        self, target: Model, request: Request, clock: StageClock | None = None
+        self,
+        target: Model,
+        request: Request,
+        clock: StageClock | None = None,
+        on_round: OnRound | None = None,
     ) -> Generation:
         """Decode one request; its rule and candidates are the method's."""
         mine = replace(request, rule=self.rule, candidates=self.candidates)
         if self.drafter is None:
-            return decode_autoregressive(target, mine, clock=clock)
+            return decode_autoregressive(target, mine, clock=clock, on_round=on_round)
         if self.shape is None:
             raise InputError(f"method {self.name} has a drafter but no shape")
-        return decode_speculative(target, self.drafter, mine, self.shape, clock=clock)
+        return decode_speculative(
+            target, self.drafter, mine, self.shape, clock=clock, on_round=on_round
+        )
 
     def decode_with_clock(
         self, target: Model, request: Request

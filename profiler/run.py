@@ -1,5 +1,7 @@
 """Profile a pair: ceilings, stage times and acceptance traces, into one record.
 
+Where methods are named, their windows and the times of their rounds as well.
+
 The work is cut into small units that are saved as it goes on. An interrupted
 profile stays on disk, marked incomplete; the next run with the same pair,
 prompts and settings finds it and does only what is missing.
@@ -29,11 +31,15 @@ from measurements import (
 )
 from profiler.ceilings import measure_ceilings
 from profiler.describe import model_info, prompt_set, recorded
+from profiler.jobs import Block, Done, MethodBlock, MethodTrace, all_jobs
 from profiler.lock import device_lock
 from profiler.machine import fingerprint, source_commit
+from profiler.method_rounds import time_methods
+from profiler.methods import Method
 from profiler.progress import Report, Step, silent
 from profiler.stages import StagePlan, time_block
 from profiler.traces import trace_prompt
+from profiler.windows import prompt_windows
 
 SAVE_EVERY_S = 10.0
 
@@ -50,12 +56,18 @@ class ProfilePlan:
         Tokens decoded per prompt and trace; end-of-text does not stop it.
     seed : int
     stages : StagePlan
+    methods : tuple of Method
+        Get windows and rounds of their own; none by default.
+    method_blocks : int
+        Blocks of their rounds per context and mode.
     """
 
     samplings: tuple[Sampling, ...] = (Sampling(0.0), Sampling(1.0))
     new_tokens: int = 128
     seed: int = 0
     stages: StagePlan = field(default_factory=StagePlan)
+    methods: tuple[Method, ...] = ()
+    method_blocks: int = 2
 
     def modes(self) -> list[Sampling]:
         """One sampling per kind of host work: greedy, and the first that samples."""
@@ -67,45 +79,6 @@ class ProfilePlan:
         return Request(prompt, self.new_tokens, sampling, seed=self.seed + 7919 * prompt_index)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """One block of stage times to take."""
-
-    sampling: Sampling
-    context: int
-    index: int
-    warms_up: bool
-
-    what = "stage times"
-
-
-@dataclass(frozen=True)
-class _Trace:
-    """One prompt to trace."""
-
-    sampling: Sampling
-    prompt: int
-
-    @property
-    def what(self) -> str:
-        """For the progress bar."""
-        return f"acceptance trace {self.sampling.label}"
-
-
-@dataclass(frozen=True)
-class _Done:
-    """Jobs whose results an earlier run left."""
-
-    blocks: set[tuple[str, int]]
-    traces: set[tuple[str, int]]
-
-    def __contains__(self, job: _Block | _Trace) -> bool:
-        if isinstance(job, _Trace):
-            return (job.sampling.label, job.prompt) in self.traces
-        mode = "greedy" if job.sampling.greedy else "sampled"
-        return (mode, job.index) in self.blocks
-
-
 class _Growing:
     """A profile on its way to disk."""
 
@@ -115,14 +88,13 @@ class _Growing:
         self.traces: dict[str, list[pd.DataFrame]] = {}
         if earlier is not None:
             self.traces = {label: [frame] for label, frame in earlier.traces.items()}
+        self.windows = _known(None if earlier is None else earlier.windows)
+        self.rounds = _known(None if earlier is None else earlier.rounds)
         self._saved_at = time.monotonic()
 
-    def done(self) -> _Done:
-        """What is measured already; a block's index is kept in the column ``repeat``."""
-        return _Done(
-            {(m, r) for f in self.stages for m, r in zip(f["mode"], f["repeat"], strict=True)},
-            {(k, int(p)) for k, v in self.traces.items() for f in v for p in f["prompt"].unique()},
-        )
+    def done(self) -> Done:
+        """What is measured already."""
+        return Done.in_tables(self.stages, self.traces, self.windows, self.rounds)
 
     def save(self, samplings: tuple[Sampling, ...], *, complete: bool = False) -> Path:
         """Write everything so far."""
@@ -132,7 +104,9 @@ class _Growing:
             for s in samplings
             if s.label in self.traces
         }
-        path = save_profile(self.root, self.header, pd.concat(self.stages), traces)
+        windows, rounds = (pd.concat(t) if t else None for t in (self.windows, self.rounds))
+        stages = pd.concat(self.stages)
+        path = save_profile(self.root, self.header, stages, traces, windows, rounds)
         self._saved_at = time.monotonic()
         return path
 
@@ -272,10 +246,14 @@ def _work(
 ) -> None:
     """Do every job that an earlier, interrupted run left."""
     done = growing.done()
-    jobs = _jobs(plan, stage_plan, len(encoded))
+    blocks = plan.method_blocks if plan.methods else 0
+    jobs = all_jobs(plan.samplings, plan.modes(), stage_plan, len(encoded), blocks)
     for number, job in enumerate(jobs, start=1):
-        if job not in done:
-            if isinstance(job, _Block):
+        if isinstance(job, MethodBlock | MethodTrace):
+            if missing := done.missing(job, plan.methods):
+                _measure_methods(growing, target, draft, encoded, job, missing, plan)
+        elif job not in done:
+            if isinstance(job, Block):
                 rows = _time_block(target, draft, encoded, job, stage_plan, plan.seed)
                 if not job.warms_up:
                     growing.stages.append(rows)
@@ -283,46 +261,51 @@ def _work(
                 request = plan.request(encoded[job.prompt], job.sampling, job.prompt)
                 frame = trace_prompt(target, draft, request, job.prompt)
                 growing.traces.setdefault(job.sampling.label, []).append(frame)
-            growing.save_now_and_then(plan.samplings)
+        growing.save_now_and_then(plan.samplings)
         report(Step(job.what, number, len(jobs)))
+
+
+def _measure_methods(
+    growing: _Growing,
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    job: MethodBlock | MethodTrace,
+    methods: list[Method],
+    plan: ProfilePlan,
+) -> None:
+    if isinstance(job, MethodTrace):
+        request = plan.request(encoded[job.prompt], job.sampling, job.prompt)
+        growing.windows.append(prompt_windows(target, methods, request, job.prompt))
+        return
+    text, limit = _block_text(encoded, job.index), min(target.context, draft.context)
+    growing.rounds.append(
+        time_methods(target, methods, text, job.context, job.index, job.sampling, plan.seed, limit)
+    )
 
 
 def _time_block(
     target: Model,
     draft: Model,
     encoded: list[list[int]],
-    job: _Block,
+    job: Block,
     stage_plan: StagePlan,
     seed: int,
 ) -> pd.DataFrame:
-    index = job.index
-    text = encoded[index % len(encoded)] + encoded[(index + 1) % len(encoded)]
+    index, text = job.index, _block_text(encoded, job.index)
     rows = time_block(
         target, draft, text, job.context, index, stage_plan, job.sampling, seed + index
     )
     return pd.DataFrame(list(rows))
 
 
-def _jobs(plan: ProfilePlan, stage_plan: StagePlan, num_prompts: int) -> list[_Block | _Trace]:
-    """All work in measuring order.
+def _block_text(encoded: list[list[int]], index: int) -> list[int]:
+    """Prompt material of a block: two prompts, others for the next block."""
+    return encoded[index % len(encoded)] + encoded[(index + 1) % len(encoded)]
 
-    Blocks are spread evenly between the traces, so that both see the machine
-    of all the minutes a profile takes; warm-up blocks come first.
-    """
-    blocks = [
-        _Block(sampling, context, index, warms_up=block == 0)
-        for index, (context, block) in enumerate(stage_plan.block_keys())
-        for sampling in plan.modes()
-    ]
-    traces = [
-        _Trace(sampling, prompt) for prompt in range(num_prompts) for sampling in plan.samplings
-    ]
-    timed = [block for block in blocks if not block.warms_up]
-    placed: list[tuple[float, _Block | _Trace]] = []
-    placed += [((k + 0.5) / len(timed), block) for k, block in enumerate(timed)]
-    placed += [((k + 0.5) / len(traces), trace) for k, trace in enumerate(traces)]
-    spread = [job for _, job in sorted(placed, key=lambda item: item[0])]
-    return [*(block for block in blocks if block.warms_up), *spread]
+
+def _known(table: pd.DataFrame | None) -> list[pd.DataFrame]:
+    return [] if table is None else [table]
 
 
 def _fields(header: ProfileHeader) -> dict[str, object]:

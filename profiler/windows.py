@@ -244,9 +244,10 @@ def _along_the_text(method: Method, shape: Shape, text: OwnText) -> Iterator[Win
 
 def _rolled_out(target: Model, method: Method, text: OwnText, request: Request) -> Iterator[Window]:
     """Real drafts, judged by the target: how many were kept, on average."""
+    repeats = 1 if request.sampling.greedy else ROLLOUTS
     passes = [  # one after the other: they share the method's drafter
         list(kept_in_rollouts(target, method, text, replace(request, seed=request.seed + 1 + i)))
-        for i in range(ROLLOUTS)
+        for i in range(repeats)
     ]
     for rounds in zip(*passes, strict=True):
         kept = np.array([r.kept for r in rounds])

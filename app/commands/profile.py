@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from app.pair import PairOptions
 from app.terminal import notice, output, print_json, progress_bar, resumable, table
 
 
-def run(pair: PairOptions, out: Path, blocks: int, as_json: bool) -> None:
+def run(pair: PairOptions, out: Path, blocks: int, methods: str | None, as_json: bool) -> None:
     """Profile, save, summarise."""
     from engine.errors import InputError
     from measurements import load_profile
+    from profiler.catalogue import catalogue
     from profiler.run import ProfilePlan, profile
     from profiler.stages import StagePlan
 
@@ -21,7 +23,9 @@ def run(pair: PairOptions, out: Path, blocks: int, as_json: bool) -> None:
     samplings = pair.samplings()
     prompts = pair.load_prompts()
     target, draft = pair.load_pair()
-    plan = ProfilePlan(samplings, pair.new_tokens, pair.seed, StagePlan(blocks=blocks))
+    names = [name.strip() for name in methods.split(",")] if methods else []
+    wanted = tuple(catalogue(target, draft, names))
+    plan = ProfilePlan(samplings, pair.new_tokens, pair.seed, StagePlan(blocks=blocks), wanted)
     with resumable(), progress_bar() as show:
         path, _ = profile(
             target, draft, prompts, plan, out, lambda s: show(s.what, s.done, s.total)
@@ -57,7 +61,19 @@ def _summary(profile: Any) -> dict[str, Any]:
         "bandwidth_share": weights
         / target_seconds
         / record.ceilings.median_read_bandwidth_bytes_per_s,
+        "methods": _methods(profile),
     }
+
+
+def _methods(profile: Any) -> list[dict[str, Any]]:
+    """Methods with windows and rounds of their own."""
+    if profile.windows is None:
+        return []
+    found = profile.windows[["method", "parameters"]].drop_duplicates()
+    return [
+        {"method": name, "parameters": json.loads(parameters)}
+        for name, parameters in found.itertuples(index=False, name=None)
+    ]
 
 
 def _show(summary: dict[str, Any]) -> None:
@@ -76,5 +92,6 @@ def _show(summary: dict[str, Any]) -> None:
         ["measured read bandwidth", f"{summary['read_bandwidth_gb_per_s']:.1f} GB/s"],
         ["measured arithmetic", f"{summary['gflop_per_s']:.0f} GFLOP/s"],
         ["target weights read, share of bandwidth", f"{summary['bandwidth_share']:.0%}"],
+        ["methods with windows and rounds", str(len(summary["methods"]))],
     ]
     output().print(table("Profile", ["measured, medians", ""], rows))
