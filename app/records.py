@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from measurements import Profile, RecordError, load_profile, scan
+from measurements import Profile, RecordError, canonical_parameters, load_profile, scan
 from simulator.calibration import Calibration
-from simulator.method_costs import read_method_costs
+from simulator.method_costs import Setting, read_method_costs
 from simulator.method_prediction import MethodProfile, read_method_traces
 from simulator.profile_tables import Mode
 
@@ -28,6 +29,11 @@ def calibrations(profile: Profile, stages: pd.DataFrame | None = None) -> dict[s
         if mode in timed:
             found[label] = Calibration.from_tables(table, profile.traces[label], mode)
     return found
+
+
+def setting_of(method: str, parameters: Mapping[str, int | float | str]) -> Setting:
+    """A method and its parameters as the tables of a profile name them."""
+    return method, canonical_parameters(parameters)
 
 
 def method_profile(profile: Profile, sampling: str) -> MethodProfile | None:

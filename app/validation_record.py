@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from app.records import calibrations, method_profile
+from app.records import calibrations, method_profile, setting_of
 from measurements import (
     AutoregressiveRow,
     ErrorRow,
@@ -28,7 +28,6 @@ from measurements import (
 )
 from simulator.calibration import predict_chain
 from simulator.method_costs import AUTOREGRESSIVE, Setting
-from simulator.method_prediction import as_setting
 from simulator.prediction import Prediction
 from simulator.validation import Measurement, compare, summarise
 
@@ -52,7 +51,7 @@ def predict_all(
     """
     found = calibrations(profile, stages)
     return {
-        (label, as_setting("chain", {"num_draft_tokens": g})): predict_chain(found[label], g)
+        (label, setting_of("chain", {"num_draft_tokens": g})): predict_chain(found[label], g)
         for label in labels
         for g in gammas
     }
@@ -105,7 +104,7 @@ def build(
     """
     groups: dict[tuple[str, Setting], list[Run]] = defaultdict(list)
     for run in runs:
-        setting = as_setting(run.method.name, run.method.parameters)
+        setting = setting_of(run.method.name, run.method.parameters)
         groups[run.sampling.label, setting].append(run)
     by_label = {s.label: s for s in samplings}
     settings, pairs = [], []

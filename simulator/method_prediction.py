@@ -5,7 +5,6 @@ timed; this file answers for whatever has ``Windows`` and timed rounds, at the
 same three fidelities.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -287,14 +286,3 @@ def _trace(
         bool(mine["exact"].all()),
         mine["draft_calls"].astype(np.float64),
     )
-
-
-def as_setting(method: str, parameters: Mapping[str, Any]) -> Setting:
-    """A method and its parameters as tables name them.
-
-    Examples
-    --------
-    >>> as_setting("chain", {"num_draft_tokens": 4})
-    ('chain', '{"num_draft_tokens": 4}')
-    """
-    return method, json.dumps(dict(parameters), sort_keys=True)

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from app.records import calibrations, method_profile, newest_profile
+from app.records import calibrations, method_profile, newest_profile, setting_of
 from app.terminal import notice, output, print_json, table
 from app.words import method_name
 from measurements import Profile, RecordError, load_profile
 from simulator.calibration import Calibration
 from simulator.choice import Candidate, Choice, Constraints, choose
 from simulator.method_costs import AUTOREGRESSIVE
-from simulator.method_prediction import MethodProfile, as_setting
+from simulator.method_prediction import MethodProfile
 from simulator.optimise import CANDIDATES
 from simulator.scenario import predict
 
@@ -69,7 +69,7 @@ def _candidates(calibration: Calibration, methods: MethodProfile | None) -> list
     resamples = calibration.resamples(seed=SEED, bootstrap=BOOTSTRAP)
     found = {}
     for gamma in CANDIDATES:
-        method, parameters = as_setting("chain", {"num_draft_tokens": gamma})
+        method, parameters = setting_of("chain", {"num_draft_tokens": gamma})
         prediction = predict(calibration.scenario(gamma), resamples=resamples)
         found[method, parameters] = Candidate(method, parameters, prediction)
     if methods is not None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from app import validation_record
 from app.pair import PairOptions
-from app.records import newest_profile
+from app.records import newest_profile, setting_of
 from app.terminal import notice, output, print_json, progress_bar, table
 from app.validation_record import Predictions, predict_all, predict_methods
 from app.words import method_name, short_name
@@ -25,7 +25,6 @@ from measurements import (
     load_profile,
     save_validation,
 )
-from simulator.method_prediction import as_setting
 
 if TYPE_CHECKING:
     from engine.model import Model
@@ -144,7 +143,7 @@ def _decode_methods(
 
     names = [name.strip() for name in methods.split(",")]
     wanted = catalogue(target, draft, names, tuple(gammas or GAMMAS))
-    keys = {as_setting(m.name, m.parameters): m for m in wanted}
+    keys = {setting_of(m.name, m.parameters): m for m in wanted}
     predictions = predict_methods(profile, [s.label for s in plan.samplings], list(keys))
     known = {setting for _, setting in predictions}
     if missing := [m.label for key, m in keys.items() if key not in known]:

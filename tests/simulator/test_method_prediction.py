@@ -12,14 +12,13 @@ from simulator.method_costs import AUTOREGRESSIVE, read_method_costs
 from simulator.method_prediction import (
     MethodProfile,
     MethodTrace,
-    as_setting,
     read_method_traces,
     textbook_tau,
 )
 from simulator.scenario import Scenario, predict
 from simulator.windows import Windows
 
-CHAIN = as_setting("chain", {"num_draft_tokens": 3})
+CHAIN = ("chain", '{"num_draft_tokens":3}')
 
 
 def timed_rounds(levels: dict[tuple[str, str], list[int]], noise: float = 0.0, seed: int = 0):
