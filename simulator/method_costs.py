@@ -124,7 +124,8 @@ def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
     table : table
         Columns method, parameters, mode, block, round, context [tokens],
         num_drafted [tokens], stage, seconds [s]; a round that lacks a stage took
-        no time in it.
+        no time in it. The stage ``round`` is the whole of a round: what the
+        others leave of it becomes ``rest``.
     mode : "greedy" or "sampled"
 
     Returns
@@ -180,11 +181,16 @@ def _curves(rows: Mapping[str, np.ndarray], *, drafting: bool) -> dict[str, Stag
     drafted = rows["num_drafted"][keep][first]
     context = rows["context"][keep][first]
     stage = rows["stage"][keep].astype(str)
-    curves = {}
+    by_stage: dict[str, FloatArray] = {}
     for name in np.unique(stage):
         mine = stage == name
-        seconds = np.bincount(
+        by_stage[str(name)] = np.bincount(
             member.ravel()[mine], weights=rows["seconds"][keep][mine], minlength=first.size
-        )
-        curves[str(name)] = StageCurve.from_samples(drafted, context, seconds, max_contexts=2)
-    return curves
+        ).astype(np.float64, copy=False)
+    if "round" in by_stage:
+        whole = by_stage.pop("round")
+        by_stage["rest"] = whole - np.sum(list(by_stage.values()), axis=0)
+    return {
+        name: StageCurve.from_samples(drafted, context, seconds, max_contexts=2)
+        for name, seconds in by_stage.items()
+    }

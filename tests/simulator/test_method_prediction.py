@@ -31,6 +31,7 @@ def timed_rounds(levels: dict[tuple[str, str], list[int]], noise: float = 0.0, s
                 stages = {"target": 1.0, "sampling": 0.02} if n == 0 else {
                     "target": 1.0, "draft": 0.1 * n, "verification": 0.02,
                 }  # fmt: skip
+                stages["round"] = sum(stages.values())  # nothing is left unexplained
                 for stage, seconds in stages.items():
                     spread = 1 + noise * rng.standard_normal()
                     rows.append(
