@@ -300,6 +300,55 @@ def test_an_interrupted_profile_keeps_what_was_measured_and_resumes(
     assert resumed.traces["T0"].head(24).equals(kept.traces["T0"].head(24))
 
 
+def test_a_profile_of_methods_keeps_windows_and_rounds_and_resumes(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    pair = pair_options(tmp_path, "llama", prompts, out)
+    options = ["profile", *pair, "--blocks", 2, "--methods", "chain, lookup", "--json"]
+    real, asked = profiler_run.prompt_windows, []
+
+    def stop_at_the_third(*arguments):  # type: ignore[no-untyped-def]
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(profiler_run, "prompt_windows", stop_at_the_third)
+    assert call(monkeypatch, *options) == 130
+    [(path, _)] = scan(out).profiles
+    kept = load_profile(path)
+    assert kept.windows is not None and kept.windows["prompt"].unique().tolist() == [0]
+    monkeypatch.setattr(profiler_run, "prompt_windows", lambda *a: asked.append(a[-1]) or real(*a))
+    capsys.readouterr()
+    assert call(monkeypatch, *options) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert asked == [0, 0, *(p for p in range(1, len(PROMPTS)) for _ in range(2))]
+    profile = load_profile(path)
+    assert said["record"] == str(path) and profile.record.complete
+    assert profile.windows is not None and profile.rounds is not None
+    assert profile.windows.head(len(kept.windows)).equals(kept.windows)
+    assert {m["method"] for m in said["methods"]} == {"chain", "lookup"}
+    assert {"method": "chain", "parameters": {"num_draft_tokens": 4}} in said["methods"]
+    per_text = profile.windows.groupby(["method", "parameters", "sampling", "prompt"]).size()
+    assert (per_text == 24).all()
+    assert len(per_text) == len(said["methods"]) * 2 * len(PROMPTS)
+    assert set(profile.rounds["method"]) == {"autoregressive", "chain", "lookup"}
+    assert set(profile.rounds["mode"]) == {"greedy", "sampled"}
+    blocks = profile.rounds.groupby(["method", "parameters", "mode"])["block"].nunique()
+    assert blocks.nunique() == 1  # every method in every block
+
+
+def test_an_unknown_method_is_refused_before_anything_is_measured(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    assert call(monkeypatch, "profile", *options, "--methods", "chain,bogus") == 2
+    assert "method must be one of autoregressive, chain" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_broken_records_are_named_and_others_stay_usable(
     tmp_path: Path, prompts: Path, monkeypatch, capsys
 ) -> None:
