@@ -7,7 +7,9 @@ chains), ``costs`` and ``round_time`` (stage and round times), ``scenario``
 (everything together), ``optimise``, ``sensitivity``, ``calibration`` (from a
 profile) and ``validation`` (against real decoding). Without a measurement:
 ``model_shape``, ``roofline`` and ``hardware`` (bytes, FLOP, peaks),
-``stage_time`` and ``serving`` (batch and context), ``load`` (arrivals).
+``stage_time`` and ``serving`` (batch and context), ``load`` (arrivals). Backwards:
+``required_rates``, ``required_measured``, ``required_draft``, ``required_serving``
+(what is needed), ``improvements``, ``elasticities``, ``sample_size``.
 Equations are numbered in docs/model.md, words defined in docs/nomenclature.md.
 ``acceptance`` (laws of emitted tokens), ``windows`` (what every method must tell:
 the drafts a round keeps that starts here), ``chains`` (it, for chains),
@@ -33,9 +35,11 @@ from simulator.arrivals import Requests, poisson_requests
 from simulator.calibration import Calibration, predict_chain
 from simulator.candidates import filter_candidates
 from simulator.chains import block_windows, chain_windows, parallel_windows
+from simulator.changes import Change
 from simulator.child_acceptance import accept_by_rank, rank_shares, sampled_accept_by_rank
 from simulator.choice import Candidate, Choice, Constraints, choose, pareto_front
 from simulator.costs import StageCurve
+from simulator.elasticities import Elasticity, speedup_elasticities
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
 from simulator.hardware_costs import hardware_costs
 from simulator.hazards import (
@@ -43,6 +47,7 @@ from simulator.hazards import (
     hazards_from_trace,
     pooled_emitted_tokens,
 )
+from simulator.improvements import Improvement, acceptance_change, rank_improvements
 from simulator.intervals import Resamples, draw_resamples, percentile_interval
 from simulator.known_models import KNOWN_MODELS, known_shape
 from simulator.load import Load, simulate_load
@@ -65,6 +70,16 @@ from simulator.model_shape import ModelShape
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import Replay, replay_chain, replay_chain_naive, replay_windows
+from simulator.required_draft import largest_draft, readable_parameters, required_draft_seconds
+from simulator.required_measured import required_acceptance, required_draft_time
+from simulator.required_rates import (
+    SpeedupLine,
+    iso_speedup_line,
+    required_acceptance_rate,
+    required_cost_ratio,
+)
+from simulator.required_serving import largest_batch, shortest_context
+from simulator.requirement import Requirement
 from simulator.roofline import (
     OperatorCost,
     Precision,
@@ -75,6 +90,12 @@ from simulator.roofline import (
 from simulator.round_table import RoundTable, prefill_seconds, tabulate_rounds
 from simulator.round_time import StageCosts
 from simulator.rounds import simulate_chain, simulate_emitted_tokens
+from simulator.sample_size import (
+    difference_told_apart,
+    log_speed_spread,
+    power_to_tell_apart,
+    prompts_to_tell_apart,
+)
 from simulator.scenario import Scenario, predict
 from simulator.sensitivity import break_even_acceptance_rate, break_even_cost_ratio
 from simulator.serving import Server, mean_emitted_lockstep, serving_speedup
@@ -115,12 +136,15 @@ __all__ = [
     "AcceptanceTrace",
     "Calibration",
     "Candidate",
+    "Change",
     "Choice",
     "Constraints",
+    "Elasticity",
     "ErrorTerms",
     "Fidelities",
     "GrownTree",
     "Hardware",
+    "Improvement",
     "Load",
     "Measurement",
     "MethodCosts",
@@ -134,12 +158,14 @@ __all__ = [
     "Prediction",
     "Replay",
     "Requests",
+    "Requirement",
     "Resamples",
     "RoundTable",
     "RoundTraffic",
     "Scenario",
     "ScoredTree",
     "Server",
+    "SpeedupLine",
     "StageCosts",
     "StageCurve",
     "StageFit",
@@ -150,6 +176,7 @@ __all__ = [
     "TwoStateText",
     "Windows",
     "accept_by_rank",
+    "acceptance_change",
     "assumed_stage_time",
     "best_first_trees",
     "best_num_draft_tokens",
@@ -164,6 +191,7 @@ __all__ = [
     "choose",
     "choose_tree",
     "compare",
+    "difference_told_apart",
     "draw_resamples",
     "dynamic_programme_tau",
     "emitted_tokens_by_prompt",
@@ -181,9 +209,13 @@ __all__ = [
     "hazards_from_trace",
     "hit_rate",
     "implied_mean_emitted",
+    "iso_speedup_line",
     "known_hardware",
     "known_shape",
+    "largest_batch",
+    "largest_draft",
     "level_order",
+    "log_speed_spread",
     "lookup_windows",
     "mean_emitted_lockstep",
     "operations_factor",
@@ -193,24 +225,34 @@ __all__ = [
     "percentile_interval",
     "poisson_requests",
     "pooled_emitted_tokens",
+    "power_to_tell_apart",
     "predict",
     "predict_chain",
     "predict_method",
     "prefill_seconds",
+    "prompts_to_tell_apart",
+    "rank_improvements",
     "rank_shares",
     "ranked_tree_windows",
     "read_method_costs",
     "read_method_traces",
+    "readable_parameters",
     "rejection_tree_windows",
     "relative_bandwidth",
     "replay_chain",
     "replay_chain_naive",
     "replay_windows",
+    "required_acceptance",
+    "required_acceptance_rate",
+    "required_cost_ratio",
+    "required_draft_seconds",
+    "required_draft_time",
     "rollout_draft_calls",
     "round_traffic",
     "sampled_accept_by_rank",
     "serving_speedup",
     "shape_from_config",
+    "shortest_context",
     "simulate_chain",
     "simulate_emitted_tokens",
     "simulate_load",
@@ -218,6 +260,7 @@ __all__ = [
     "simulate_tree",
     "simulate_two_state_text",
     "simulate_windows",
+    "speedup_elasticities",
     "speedup_from_rates",
     "staged_draft_calls",
     "summarise",

@@ -33,14 +33,20 @@ class Resamples:
 
     def seconds(self, weights: RoundWeights) -> FloatArray:
         """Predicted time of each resample [bootstrap]; equation (M10.1). [s]"""
-        total = np.zeros(self.prompt_counts.shape[0])
+        return sum(
+            self.seconds_by_curve(weights).values(), start=np.zeros(self.prompt_counts.shape[0])
+        )
+
+    def seconds_by_curve(self, weights: RoundWeights) -> dict[str, FloatArray]:
+        """The same by curve: array [bootstrap] each. [s]"""
+        seconds: dict[str, FloatArray] = {}
         for name, by_prompt in weights.by_curve.items():
             used = by_prompt.any(axis=0)
             drawn = self.prompt_counts @ by_prompt[:, used]
             stage = (drawn * self.medians[name][:, used]).sum(axis=1)
             # a line continued through two noisy cells may cross zero; no stage takes less
-            total += stage if name == "catch_up" else np.maximum(stage, 0.0)
-        return total
+            seconds[name] = stage if name == "catch_up" else np.maximum(stage, 0.0)
+        return seconds
 
 
 def draw_resamples(

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from simulator.checks import FloatArray, IntArray, above, counts, one_count
+from simulator.checks import FloatArray, IntArray, above, one_count
 
 SpeedupOf = Callable[[float], FloatArray]
 """Speedup of every candidate [num_candidates] at a value of the quantity. [unitless]"""
@@ -118,9 +117,9 @@ def require(
     return answer(float(value), True)
 
 
-def draft_candidates(candidates: ArrayLike | Iterable[int], bound: int = 1) -> IntArray:
-    """Numbers of draft tokens to try [num_candidates], refused if empty or below the bound."""
-    array = counts("candidates", np.array([one_count("candidates", c, 0) for c in candidates]), 0)
+def draft_candidates(candidates: Iterable[int]) -> IntArray:
+    """Numbers of draft tokens to try [num_candidates], refused if empty or below 1."""
+    array = np.array([one_count("candidates", c, 1) for c in candidates], dtype=np.int64)
     if array.size == 0:
         raise ValueError("candidates must hold >= 1 number of draft tokens, not 0")
-    return counts("candidates", array, bound)
+    return array
