@@ -7,7 +7,7 @@ having decoded the same prompts. Knows nothing about how they were measured.
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.stats import nct, t
+from scipy.special import nctdtr, stdtrit
 
 from simulator.checks import above, one_count, rates
 
@@ -85,10 +85,10 @@ def power_to_tell_apart(
     """
     n = one_count("num_prompts", num_prompts, 2)
     shift = float(above("difference", difference, 0) / above("spread", spread, 0)) * np.sqrt(n)
-    edge = t.isf((1.0 - _inside("confidence", confidence)) / 2.0, n - 1)
+    edge = stdtrit(n - 1, (1.0 + _inside("confidence", confidence)) / 2.0)
     # the far tail is below P(a normal < -shift), and scipy's series for it fails when it is tiny
-    far = nct.cdf(-edge, n - 1, shift) if shift < 7 else 0.0
-    return float(nct.sf(edge, n - 1, shift) + far)
+    far = nctdtr(n - 1, shift, -edge) if shift < 7 else 0.0
+    return float(1.0 - nctdtr(n - 1, shift, edge) + far)
 
 
 def prompts_to_tell_apart(
