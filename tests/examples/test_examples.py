@@ -46,3 +46,26 @@ def test_verdict_of_a_draft_that_is_never_right(name: str) -> None:
     else:
         before, after = re.findall(r"(\d+)", verdict.split(":")[1])
         assert before == after
+
+
+def test_no_draft_reaches_an_absurd_speedup() -> None:
+    """Negative control: the verdict follows the wish."""
+    script = ROOT / "examples" / "what_draft_should_i_train.py"
+    output = run(script, "Llama-3.1-8B", "Llama-3.2-1B", "H100-SXM", "30", "500")
+    assert output.splitlines()[-1].startswith("Verdict: no draft of the family reaches 30x")
+
+
+def test_dearer_denoising_makes_diffusion_slower() -> None:
+    script = ROOT / "examples" / "is_diffusion_worth_it.py"
+    verdicts = [run(script, cost).splitlines()[-1] for cost in ("0.1", "20")]
+    cheap, dear = (float(re.findall(r"\(([\d.]+)x\)", verdict)[0]) for verdict in verdicts)
+    assert dear < cheap
+    assert "diffusion does not pay" in verdicts[1]
+
+
+def test_improvements_are_listed_by_what_they_buy() -> None:
+    output = run(ROOT / "examples" / "which_improvement_pays.py")
+    for block in output.split("\n\n")[1:]:
+        gains = [float(found) for found in re.findall(r"([\d.]+) % more", block)]
+        assert len(gains) == 6
+        assert gains == sorted(gains, reverse=True)
