@@ -101,9 +101,41 @@ def optimize(
     allow_lossy: Annotated[
         bool, typer.Option(help="Also methods that change the law of the text.")
     ] = False,
+    measure: Annotated[
+        Path | None, typer.Option(help="Search by decoding; journal of the search.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="With --measure: settings to try in all.")] = 30,
+    methods: Annotated[
+        str, typer.Option(help="With --measure: comma-separated names, or all.")
+    ] = "all",
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    prompts: PromptFile = None,
+    num_prompts: NumPrompts = None,
+    temperature: Annotated[float, typer.Option(help="With --measure; 0 is greedy.")] = 0.0,
+    top_k: TopK = None,
+    new_tokens: NewTokens = 128,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """The best method and parameters, what cannot be told from it, and whether to speculate."""
+    """The best method and parameters, what cannot be told from it, and whether to speculate.
+
+    Predicted from a profile; with --measure found by decoding, as a search that resumes and
+    that several processes may share.
+    """
+    if measure is not None:
+        from app.commands import search
+
+        if trials < 1:
+            raise BadInputError(f"trials must be at least 1, not {trials}")
+        pair = PairOptions(
+            target, draft, device, dtype, prompts=prompts, num_prompts=num_prompts,
+            temperatures=(temperature,), top_k=top_k, new_tokens=new_tokens, seed=seed,
+        )  # fmt: skip
+        search.run(pair, measure, trials, methods, as_json)
+        return
     from app.commands import optimize as command
     from simulator.choice import Constraints
 

@@ -105,6 +105,24 @@ def test_any_pair_goes_through_profile_predict_validate(
     assert validated["summary"]["time_explained"] > 0.95
 
 
+def test_optimize_by_measuring_resumes_its_journal(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    options = pair_options(tmp_path, "llama", prompts, tmp_path)[:-2]
+    journal = tmp_path / "search.journal"
+    search = ["optimize", "--measure", journal, "--methods", "chain,lookup", *options, "--json"]
+    assert call(monkeypatch, *search, "--trials", 3) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["best"] == first["ranking"][0] and first["best"]["close_to_best"]
+    assert {row["method"] for row in first["ranking"]} <= {"chain", "lookup"}
+    assert call(monkeypatch, *search, "--trials", 5) == 0
+    more = json.loads(capsys.readouterr().out)
+    tried = {(row["method"], str(row["parameters"])) for row in first["ranking"]}
+    assert tried <= {(row["method"], str(row["parameters"])) for row in more["ranking"]}
+    assert call(monkeypatch, *search, "--trials", 0) == 2
+    assert "trials must be at least 1, not 0" in capsys.readouterr().err
+
+
 def test_train_counts_an_ngram_that_loads(
     tmp_path: Path, prompts: Path, monkeypatch, capsys
 ) -> None:
