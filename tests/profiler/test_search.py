@@ -11,7 +11,15 @@ from engine.errors import InputError
 from profiler.search import search
 from profiler.search_ranking import MIN_PROMPTS, Setting
 from profiler.search_space import SPACE, method_of, paired_decodes
-from tests.profiler.toy_search import BEST, PROMPTS, TOY, Noisy, true_speedup, work
+from tests.profiler.toy_search import (
+    BEST,
+    PROMPTS,
+    TOY,
+    Noisy,
+    true_speedup,
+    work,
+    work_until_stuck,
+)
 from tests.tiny_models import tiny_pair
 
 
@@ -75,6 +83,22 @@ def test_two_processes_share_one_journal(tmp_path: Path) -> None:
     (study,) = storage.get_all_studies()
     finished = [t for t in storage.get_all_trials(study._study_id) if t.state.is_finished()]
     assert 16 <= len(finished) <= 17
+
+
+def test_a_killed_process_costs_the_trial_under_way(tmp_path: Path) -> None:
+    journal = tmp_path / "j.log"
+    spawn = multiprocessing.get_context("spawn")
+    stuck = spawn.Event()
+    worker = spawn.Process(target=work_until_stuck, args=(str(journal), stuck))
+    worker.start()
+    assert stuck.wait(120)
+    worker.kill()
+    worker.join(60)
+    rest = Noisy(2)
+    standings = search(TOY, rest, PROMPTS, journal, num_trials=6, seed=2)
+    # 30 measurements: two whole trials of 12, and one cut short at its sixth prompt
+    assert len(rest.asked) <= 4 * PROMPTS
+    assert {s.setting for s in standings} > {setting for setting, _ in rest.asked}
 
 
 def test_bad_journals_spaces_and_numbers_are_refused(tmp_path: Path) -> None:

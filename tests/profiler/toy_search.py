@@ -1,6 +1,8 @@
 """A noisy objective whose fastest setting is known; light enough to import in every process."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,3 +43,16 @@ class Noisy:
 
 def work(journal: str, seed: int) -> None:
     search(TOY, Noisy(seed), PROMPTS, Path(journal), num_trials=16, seed=seed)
+
+
+def work_until_stuck(journal: str, stuck: Any) -> None:
+    """Search, tell after 30 measurements, and hang until killed."""
+    noisy = Noisy(1)
+
+    def measure(setting, prompt):
+        if len(noisy.asked) == 30:
+            stuck.set()
+            time.sleep(600)
+        return noisy(setting, prompt)
+
+    search(TOY, measure, PROMPTS, Path(journal), num_trials=6, seed=1)
