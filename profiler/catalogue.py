@@ -71,7 +71,7 @@ def catalogue(
         except InputError:
             if not everything:
                 raise
-    return methods
+    return list(dict.fromkeys(methods))  # a wanted length may be one that is tried anyway
 
 
 def _autoregressive(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:

@@ -9,7 +9,6 @@ rolled out, and marked as not exact.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,7 @@ from profiler.own_text import OwnText, write_alone
 from profiler.position_laws import PositionLaws
 from profiler.proposals import ForcedChoice, Proposal, num_kept, proposals
 from profiler.rollouts import kept_in_rollouts
+from profiler.survival import block_survival, tree_survival
 
 ROLLOUTS = 2
 """Drafts judged per position where no law tells what would be kept."""
@@ -105,7 +105,9 @@ def method_windows(target: Model, method: Method, laws: PositionLaws) -> Iterato
     if isinstance(method.drafter, LanguageModelDrafter | StagedDrafter) and isinstance(
         method.shape, Tree
     ):
-        return _by_position(method, method.shape, laws, rule)
+        # what a level below draws must not be what the text was drawn with
+        drawing = rule if rule.guesses else rule_of(target, replace(mine, seed=mine.seed + 1))
+        return _by_position(method, method.shape, laws, rule, drawing)
     if rule.guesses:
         proposed = proposals(method.drafter, text, method.shape, rule)
         return (_compared(proposal, text) for proposal in proposed)
@@ -122,70 +124,15 @@ def is_exact(method: Method, request: Request) -> bool:
     return method.lossless and not (drawn and isinstance(method.shape, Growth))
 
 
-def tree_survival(tree: Tree, chances: np.ndarray) -> list[float]:
-    """P(the first j tokens come from kept drafts) of a tree judged child by child.
-
-    Parameters
-    ----------
-    tree : Tree
-    chances : array [depth, width]
-        P(the token at a depth came as the kept child of a rank), given that
-        the depth was reached. [unitless]
-
-    Returns
-    -------
-    list of float
-        For j = 0 ... depth of the tree.
-
-    Notes
-    -----
-    Equation (M3.2) in docs/model.md.
-
-    Examples
-    --------
-    >>> tree_survival(Tree((-1, -1, 0)), np.array([[0.5, 0.2], [0.5, 0.2]]))
-    [1.0, 0.7, 0.25]
-    """
-    survival = [1.0] + [0.0] * tree.depth
-    path: dict[int, float] = {-1: 1.0}
-    for parent in (-1, *range(len(tree))):
-        for rank, child in enumerate(tree.children.get(parent, ())):
-            depth = tree.depths[child]
-            path[child] = path[parent] * float(chances[depth - 1, rank])
-            survival[depth] += path[child]
-    return list(accumulate(survival, min))  # sums of estimates and products may rise
-
-
-def block_survival(ratios: Sequence[float]) -> list[float]:
-    """The same of a chain under block verification.
-
-    Parameters
-    ----------
-    ratios : sequence of float
-        q(x)/p(x) of the text's tokens from the start of the round on, not cut at 1.
-
-    Notes
-    -----
-    With r_i = p_i/q_i, w_0 = 1 and w_i = min(1, w_(i-1) r_i), survival is
-    w_j / (r_1 ... r_j) (arXiv:2403.10444): the running minimum of the products
-    of q/p, which divides by nothing.
-
-    Examples
-    --------
-    >>> block_survival([0.5, 4.0, 0.25])
-    [1.0, 0.5, 0.5, 0.5]
-    """
-    products = accumulate(ratios, lambda product, ratio: product * ratio, initial=1.0)
-    return list(accumulate(products, min))
-
-
-def _by_position(method: Method, shape: Tree, laws: PositionLaws, rule: Rule) -> Iterator[Window]:
+def _by_position(
+    method: Method, shape: Tree, laws: PositionLaws, rule: Rule, drawing: Rule
+) -> Iterator[Window]:
     """A causal draft says the same at a position whenever a round starts."""
     text, drafter = laws.text, method.drafter
     assert isinstance(drafter, LanguageModelDrafter | StagedDrafter)
     calls: Iterator[float] | None = None
     if isinstance(drafter, StagedDrafter):  # how often the draft runs depends on the lower level
-        calls = (proposal.draft_calls for proposal in proposals(drafter, text, shape, rule))
+        calls = (proposal.draft_calls for proposal in proposals(drafter, text, shape, drawing))
     if rule.guesses:
         ranks = laws.ranks(drafter.model, rule, max(shape.widths))
         chances = np.eye(max(shape.widths) + 1)[ranks][:, :-1]
