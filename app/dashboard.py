@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from app import data
 from app.state import Choice, Desk
@@ -24,25 +25,26 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page("views/overview.py", title="Overview", icon=":material/speed:", default=True),
-            st.Page("views/whatif.py", title="What if", icon=":material/tune:", url_path="whatif"),
-            st.Page(
-                "views/validation.py",
-                title="Validation",
-                icon=":material/fact_check:",
-                url_path="validation",
-            ),
+            _page("whatif", "What if", "tune"),
+            _page("compare", "Compare methods", "leaderboard"),
+            _page("validation", "Validation", "fact_check"),
         ]
     )
     desk = Desk.open(page.url_path)
-    entries, problems = data.load_evidence()
+    shelf = data.load_shelf()
+    st.session_state["_shelf"] = shelf
     with st.sidebar:
-        st.session_state["_entry"] = _choose(desk, entries)
-        if problems:
-            with st.expander(f"{len(problems)} unusable files", icon=":material/report:"):
-                for line in problems:
-                    st.caption(line)
+        st.session_state["_entry"] = _choose(desk, shelf.evidence)
+        if shelf.problems:
+            with st.expander(f"{len(shelf.problems)} unusable files", icon=":material/report:"):
+                for name, reason in shelf.problems:
+                    st.caption(f"{name}: {reason}")
     page.run()
     desk.close()
+
+
+def _page(name: str, title: str, icon: str) -> StreamlitPage:
+    return st.Page(f"views/{name}.py", title=title, icon=f":material/{icon}:", url_path=name)
 
 
 def _choose(desk: Desk, entries: list[data.Evidence]) -> data.Evidence | None:

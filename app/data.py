@@ -16,10 +16,12 @@ import streamlit as st
 from app.records import calibrations
 from measurements import (
     DATA,
+    ComparisonRecord,
     ProfileRecord,
     RecordError,
     Sampling,
     Scan,
+    StudyRecord,
     ValidationRecord,
     load_profile,
     scan,
@@ -98,18 +100,38 @@ def evidence(found: Scan) -> list[Evidence]:
     return sorted(entries, key=lambda entry: entry.validation is None)
 
 
-def load_evidence() -> tuple[list[Evidence], list[str]]:
-    """Entries of the data root and one line per broken file."""
+@dataclass(frozen=True)
+class Shelf:
+    """Everything under the data root, newest first.
+
+    ``evidence`` is what most pages show; ``problems`` holds file name and reason.
+    """
+
+    evidence: list[Evidence]
+    profiles: list[tuple[str, ProfileRecord]]
+    validations: list[ValidationRecord]
+    comparisons: list[ComparisonRecord]
+    studies: list[StudyRecord]
+    problems: list[tuple[str, str]]
+
+
+def load_shelf() -> Shelf:
+    """The records of the data root."""
     root = data_root()
-    found, problems = _scan(str(root), fingerprint(root))
-    return found, problems
+    return _scan(str(root), fingerprint(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def _scan(root: str, files: Fingerprint) -> tuple[list[Evidence], list[str]]:
+def _scan(root: str, files: Fingerprint) -> Shelf:
     found = scan(Path(root))
-    lines = [f"{error.path.name}: {error.reason}" for error in found.problems]
-    return evidence(found), lines
+    return Shelf(
+        evidence(found),
+        [(str(path), record) for path, record in found.profiles],
+        [record for _, record in found.validations],
+        [record for _, record in found.comparisons],
+        [record for _, record in found.studies],
+        [(error.path.name, error.reason) for error in found.problems],
+    )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -44,6 +45,17 @@ def method_profile(profile: Profile, sampling: str) -> MethodProfile | None:
     return MethodProfile(
         read_method_traces(profile.windows, sampling), read_method_costs(profile.rounds, mode)
     )
+
+
+def draft_shape(parameters: Mapping[str, object]) -> Literal["chain", "tree"]:
+    """Whether a method with these parameters needs tree attention.
+
+    Examples
+    --------
+    >>> draft_shape({"nodes": 16}), draft_shape({"num_draft_tokens": 4})
+    ('tree', 'chain')
+    """
+    return "tree" if {"tree", "nodes"} & parameters.keys() else "chain"
 
 
 def newest_profile(

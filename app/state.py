@@ -8,13 +8,13 @@ wins when a link was opened, the session when the reader moved between pages.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import streamlit as st
 
-Value = float | int | str
+Value = float | int | str | list[str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Number:
 
     def text(self, value: Value) -> str:
         """The value as it stands in the address."""
+        assert isinstance(value, float | int)
         return f"{value:g}"
 
 
@@ -64,7 +65,75 @@ class Choice:
         return str(value)
 
 
-Control = Number | Choice
+@dataclass(frozen=True)
+class Switch:
+    """On or off."""
+
+    name: str
+    default: bool = False
+
+    def parse(self, text: str) -> bool:
+        """The value of an address parameter; ValueError naming value and options."""
+        if text not in ("0", "1"):
+            raise ValueError(f"{self.name} = {text[:40]!r} is neither 0 nor 1")
+        return text == "1"
+
+    def text(self, value: Value) -> str:
+        """The value as it stands in the address."""
+        return "1" if value else "0"
+
+
+@dataclass(frozen=True)
+class Several:
+    """Any of several words, all of them unless told otherwise."""
+
+    name: str
+    options: tuple[str, ...]
+
+    @property
+    def default(self) -> list[str]:
+        """Every option; a new list, since widgets keep what they are given."""
+        return list(self.options)
+
+    def parse(self, text: str) -> list[str]:
+        """The value of an address parameter; ValueError naming value and options."""
+        words = [] if text == NONE else text.split(",")
+        for word in words:
+            Choice(self.name, "", self.options).parse(word)
+        return [word for word in self.options if word in words]
+
+    def text(self, value: Value) -> str:
+        """The value as it stands in the address."""
+        assert isinstance(value, list)
+        return ",".join(value) or NONE
+
+
+@dataclass(frozen=True)
+class Text:
+    """A short text that ``check`` accepts; what it refuses, it refuses with a ValueError."""
+
+    name: str
+    default: str
+    check: Callable[[str], object]
+    longest: int = 400
+
+    def parse(self, text: str) -> str:
+        """The value of an address parameter; ValueError naming what is wrong with it."""
+        if len(text) > self.longest:
+            raise ValueError(f"{self.name} has {len(text)} characters, above {self.longest}")
+        try:
+            self.check(text)
+        except ValueError as error:
+            raise ValueError(f"{self.name} = {text[:40]!r}: {error}") from None
+        return text
+
+    def text(self, value: Value) -> str:
+        """The value as it stands in the address."""
+        return str(value)
+
+
+NONE = "none"
+Control = Number | Choice | Switch | Several | Text
 
 ACCEPTANCE_RATE = Number("alpha", 0.8, 0.0, 1.0)
 NUM_DRAFT_TOKENS = Number("gamma", 4, 1, 16)
@@ -74,6 +143,9 @@ HOST_SHARE = Number("host", 0.03, 0.0, 0.8)
 TEXT_SOURCE = Choice("text", "rate", ("rate", "trace"))
 COST_SOURCE = Choice("costs", "sliders", ("sliders", "record"))
 MAP_AXIS = Choice("map", "gamma", ("gamma", "c"))
+LOSSLESS_ONLY = Switch("lossless")
+CHAINS_ONLY = Switch("chains")
+ALL_SETTINGS = Switch("all")
 
 
 def parse(
@@ -94,7 +166,8 @@ def parse(
             try:
                 values[control.name] = control.parse(address[control.name])
             except ValueError as error:
-                refused.append(f"{error}; showing {control.default} instead")
+                shown = control.text(control.default) or "nothing"
+                refused.append(f"{error}; showing {shown[:60]} instead")
     return values, refused
 
 
@@ -111,9 +184,6 @@ def address_of(values: Mapping[str, Value], controls: Iterable[Control]) -> dict
         for control in controls
         if values[control.name] != control.default
     }
-
-
-T = TypeVar("T", float, int, str)
 
 
 @dataclass

@@ -47,7 +47,12 @@ STAGE_LABELS = {
 }
 TAU_COLOUR, BASELINE_COLOUR = "#B0589E", "#6F5BC7"
 NEUTRAL = "#8A8F98"
-CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": True}
+CHART_CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtons": [["toImage"]],
+    "toImageButtonOptions": {"format": "svg", "filename": "speculens"},
+}
 
 
 def new_figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
@@ -95,23 +100,25 @@ def fade(colour: str, opacity: float) -> str:
 
 
 def grouped(stages: Mapping[str, float]) -> dict[str, float]:
-    """Stage values added up by group; a stage no group names joins the host.
+    """Stage values added up by group; a stage no group names is a level of a staged draft.
 
     Examples
     --------
-    >>> grouped({"target": 0.75, "commit": 0.125, "sampling": 0.0625})
-    {'target': 0.75, 'draft': 0.0, 'host': 0.1875, 'rest': 0.0}
+    >>> grouped({"target": 0.5, "lookup": 0.125, "commit": 0.125, "sampling": 0.0625})
+    {'target': 0.5, 'draft': 0.125, 'host': 0.1875, 'rest': 0.0}
     """
     home = {stage: group for group, members in GROUPS.items() for stage in members}
     sums = dict.fromkeys(GROUPS, 0.0)
     for stage, value in stages.items():
-        sums[home.get(stage, "host")] += value
+        sums[home.get(stage, "draft")] += value
     return sums
 
 
 def members(group: str, stages: Mapping[str, float]) -> list[tuple[str, float]]:
     """The stages that ``grouped`` put into ``group``, largest first, with readable names."""
     home = {stage: name for name, parts in GROUPS.items() for stage in parts}
-    inside = [(stage, value) for stage, value in stages.items() if home.get(stage, "host") == group]
+    inside = [
+        (stage, value) for stage, value in stages.items() if home.get(stage, "draft") == group
+    ]
     inside.sort(key=lambda item: -abs(item[1]))
     return [(STAGE_LABELS.get(stage, stage), value) for stage, value in inside]

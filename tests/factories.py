@@ -13,9 +13,11 @@ import pandas as pd
 from measurements import (
     AutoregressiveRow,
     Ceilings,
+    ComparisonRecord,
     ErrorRow,
     Fidelities,
     Machine,
+    MethodRow,
     ModelInfo,
     ProfileHeader,
     PromptRow,
@@ -24,9 +26,11 @@ from measurements import (
     Sampling,
     SettingRow,
     SpeedupRow,
+    Spread,
     ValidationRecord,
     ValidationSummary,
     save_profile,
+    save_record,
     save_validation,
 )
 from simulator import Calibration, Measurement, Prediction, compare, predict_chain, summarise
@@ -40,9 +44,17 @@ from tests.toy_process import (
     trace_table,
 )
 
-__all__ = ["profile_header", "stages_table", "trace_table", "validation_record", "write_demo"]
+__all__ = [
+    "comparison_record",
+    "profile_header",
+    "stages_table",
+    "trace_table",
+    "validation_record",
+    "write_demo",
+]
 
 PROFILE_ID = "profile-bfloat16-20260102T030405Z-0a1b2c"
+COMPARISON_ID = "comparison-bfloat16-20260102T050607Z-6f7a8b"
 VALIDATION_ID = "validation-bfloat16-20260102T040506Z-3d4e5f"
 GREEDY, SAMPLED = Sampling(temperature=0.0), Sampling(temperature=1.0)
 MACHINE_DRIFT = 1.015  # the toy machine ran this much slower while decoding than while profiling
@@ -123,12 +135,58 @@ def validation_record(**overrides: Any) -> ValidationRecord:
     return ValidationRecord.model_validate(fields)
 
 
+METHODS: tuple[tuple[str, dict[str, Any], tuple[float, float, float], dict[str, float]], ...] = (
+    ("autoregressive", {}, (1.0, 1.0, 1.0), {"target": 1.0}),
+    ("chain", {"num_draft_tokens": 2}, (1.5, 1.4, 1.6), {"draft": 0.5, "recovered": 0.5}),
+    ("chain", {"num_draft_tokens": 4}, (1.8, 1.7, 1.9), {"draft": 0.6, "bonus": 0.4}),
+    ("tree", {"tree": "4-2-1", "nodes": 20}, (2.0, 1.9, 2.1), {"draft": 0.7, "bonus": 0.3}),
+    ("staged", {"num_draft_tokens": 4, "lower": "lookup"}, (2.1, 1.95, 2.2),
+     {"draft": 0.3, "lookup": 0.4, "recovered": 0.3}),
+    ("medusa", {"nodes": 16, "rule": "typical"}, (2.5, 2.3, 2.7), {"medusa": 0.7, "bonus": 0.3}),
+    ("lookup", {"num_draft_tokens": 4}, (0.9, 0.8, 0.97), {"lookup": 0.2, "recovered": 0.8}),
+)  # fmt: skip
+"""Method, parameters, speedup (median, low, high) and provenance at T=0 of the toy comparison."""
+
+
+def comparison_record(**overrides: Any) -> ComparisonRecord:
+    """Seven settings at T=0, written down; at T=1 every speedup is a fifth smaller."""
+    rows = [
+        MethodRow(
+            method=method,
+            parameters=parameters,
+            sampling=sampling,
+            tau=2.0 * speedup[0],
+            draft_efficiency=None if method == "autoregressive" else 0.5,
+            tokens_per_s=400.0 * speedup[0],
+            speedup=Spread(
+                **dict(zip(("median", "low", "high"), np.array(speedup) * share, strict=True))
+            ),
+            time_split={"target": 0.6, "draft": 0.2, "commit": 0.1, "rest": 0.1},
+            provenance=provenance,
+            lossless=parameters.get("rule") != "typical",
+            identical_texts={"same": 4, "texts": 4} if sampling is GREEDY else None,
+        )
+        for sampling, share in ((GREEDY, 1.0), (SAMPLED, 0.8))
+        for method, parameters, speedup, provenance in METHODS
+    ]
+    fields = {
+        **_CONTEXT,
+        "id": COMPARISON_ID,
+        "created": "2026-01-02T05:06:07+00:00",
+        "seed": 0,
+        "methods": rows,
+        **overrides,
+    }
+    return ComparisonRecord.model_validate(fields)
+
+
 def write_demo(root: Path, *, validated: bool = True) -> None:
-    """A profile, and its validation if wanted, under ``root``."""
+    """A profile, and its validation and a comparison if wanted, under ``root``."""
     traces = {GREEDY: trace_table(greedy=True), SAMPLED: trace_table(greedy=False)}
     save_profile(root, profile_header(), stages_table(), traces)
     if validated:
         save_validation(root, validation_record())
+        save_record(root, comparison_record())
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from app.records import calibrations, method_profile, newest_profile, setting_of
+from app.records import calibrations, draft_shape, method_profile, newest_profile, setting_of
 from app.terminal import notice, output, print_json, table
 from app.words import method_name
 from measurements import Profile, RecordError, load_profile
@@ -81,7 +81,7 @@ def _candidates(calibration: Calibration, methods: MethodProfile | None) -> list
                 *setting,
                 methods.predict(setting, seed=SEED, bootstrap=BOOTSTRAP),
                 lossless=parameters.get("rule") not in LOSSY,
-                shape="tree" if {"tree", "nodes"} & parameters.keys() else "chain",
+                shape=draft_shape(parameters),
             )
     return list(found.values())
 

@@ -1,6 +1,7 @@
 """Pure Plotly figure builders: records and predictions in, figures out."""
 
 from app.figures.errors import decomposition, per_prompt_speedup, predicted_against_measured
+from app.figures.methods import method_speedups, method_time, token_makers
 from app.figures.speedup import (
     CurvePoint,
     points_from_predictions,
@@ -15,6 +16,8 @@ __all__ = [
     "decomposition",
     "gain_curve",
     "gain_map",
+    "method_speedups",
+    "method_time",
     "per_prompt_speedup",
     "points_from_predictions",
     "points_from_settings",
@@ -22,4 +25,5 @@ __all__ = [
     "speedup_by_draft_tokens",
     "time_per_token",
     "time_shares",
+    "token_makers",
 ]

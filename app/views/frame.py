@@ -5,13 +5,18 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.data import Evidence
+from app.data import Evidence, Shelf
 from app.style import CHART_CONFIG
 
 
 def selected() -> Evidence | None:
     """The record chosen in the sidebar, or None when there is none."""
     return st.session_state.get("_entry")
+
+
+def shelf() -> Shelf:
+    """Every record of the data folder."""
+    return st.session_state["_shelf"]
 
 
 def headline(question: str, answer: str) -> None:
@@ -21,8 +26,10 @@ def headline(question: str, answer: str) -> None:
 
 
 def chart(figure: go.Figure, key: str, description: str) -> None:
-    """A chart with a text alternative."""
-    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=description)
+    """A chart with a text alternative; its own button saves it as an image."""
+    image = {**CHART_CONFIG["toImageButtonOptions"], "filename": f"speculens-{key}"}
+    config = {**CHART_CONFIG, "toImageButtonOptions": image}
+    st.plotly_chart(figure, key=key, config=config, alt=description)
 
 
 def card(label: str, value: str, note: str, help_text: str | None = None) -> None:

@@ -115,8 +115,8 @@ def test_intervals_upside_down_by_rounding_do_not_break_the_scatter(groups):
     figures.predicted_against_measured({"T0": groups["T0"][:1]})
 
 
-def test_stages_nobody_knows_still_count():
-    assert style.grouped({"target": 0.5, "warp drive": 0.25})["host"] == 0.25
+def test_levels_of_a_staged_draft_count_as_drafting():
+    assert style.grouped({"target": 0.5, "draft": 0.25, "ngram-T1.5": 0.25})["draft"] == 0.5
 
 
 def _contrast(one: str, other: str) -> float:

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from measurements import scan
+from tests.app.pages import address, numbers, visitor
 from tests.factories import PROFILE_ID, VALIDATION_ID, profile_header, write_demo
 
-ENTRY = str(Path(__file__).resolve().parents[2] / "app" / "dashboard.py")
 PAGES = {
     "overview": "Does speculative decoding pay here?",
     "whatif": "What would it gain with other numbers?",
+    "compare": "Which method is fastest here?",
     "validation": "How far can the predictions be trusted?",
 }
 
-
-@pytest.fixture
-def visit(monkeypatch):
-    """Open a page over a data folder, with an address as a link would carry it."""
-
-    def open_page(data: Path, page: str = "overview", **address: str) -> AppTest:
-        monkeypatch.setenv("SPECULENS_DATA", str(data))
-        app = AppTest.from_file(ENTRY, default_timeout=60)
-        app.query_params.update(address)
-        if page != "overview":
-            app.switch_page(f"views/{page}.py")
-            app.query_params.update(address)
-        return app.run()
-
-    return open_page
+MAKES = {"compare": "speculens compare"}
+"""What makes the record a page lacks, where it is not a profile."""
 
 
-def address(app: AppTest) -> dict[str, str]:
-    return {key: value if isinstance(value, str) else value[0]
-            for key, value in dict(app.query_params).items()}  # fmt: skip
-
-
-def numbers(app: AppTest) -> list[str]:
-    return [metric.value for metric in app.metric]
+visit = pytest.fixture(visitor)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -70,7 +49,7 @@ def test_without_records_every_page_says_so(visit, tmp_path, page):
         assert numbers(app), "What-if works from nothing"
         assert "text" not in [choice.key for choice in app.segmented_control]
     else:
-        assert "speculens profile" in app.info[0].value
+        assert MAKES.get(page, "speculens profile") in app.info[0].value
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -139,6 +118,8 @@ def test_a_link_to_one_setting_restores_it(visit, demo):
         ("whatif", "text", "poem", "not one of"),
         ("validation", "setting", "T9-g4", "not one of"),
         ("overview", "record", "../../etc/passwd", "not one of"),
+        ("compare", "methods", "chain,poem", "not one of"),
+        ("compare", "all", "yes", "neither 0 nor 1"),
     ],
 )
 def test_a_tampered_link_shows_a_message_and_the_default(visit, demo, page, name, value, message):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import state
-from app.state import Choice, Number, address_of, parse
+from app.state import Choice, Number, Several, Switch, Text, address_of, parse
 
 CONTROLS = [
     state.ACCEPTANCE_RATE,
@@ -17,12 +17,22 @@ CONTROLS = [
     state.TEXT_SOURCE,
     state.COST_SOURCE,
     state.MAP_AXIS,
+    state.LOSSLESS_ONLY,
+    Several("methods", ("chain", "tree", "medusa")),
+    Text("tree", "", lambda text: [int(part) for part in text.split(",") if part]),
 ]
 
 
 def _values(control: state.Control) -> st.SearchStrategy:
     if isinstance(control, Choice):
         return st.sampled_from(control.options)
+    if isinstance(control, Several):
+        chosen = st.sets(st.sampled_from(control.options))
+        return chosen.map(lambda words: [word for word in control.options if word in words])
+    if isinstance(control, Switch):
+        return st.booleans()
+    if isinstance(control, Text):
+        return st.lists(st.integers(-1, 9), max_size=9).map(lambda v: ",".join(map(str, v)))
     if isinstance(control.default, int):
         return st.integers(int(control.low), int(control.high))
     return st.integers(0, 1000).map(
@@ -47,6 +57,12 @@ def test_no_address_raises_and_every_value_is_usable(address):
 def test_defaults_leave_no_trace_in_the_address():
     values, _ = parse({}, CONTROLS)
     assert address_of(values, CONTROLS) == {}
+
+
+def test_a_long_text_is_refused_before_it_is_read():
+    control = Text("tree", "", int, longest=3)
+    assert "4 characters, above 3" in parse({"tree": "1234"}, [control])[1][0]
+    assert parse({"tree": "123"}, [control]) == ({"tree": "123"}, [])
 
 
 def test_names_are_distinct():

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"overview": "", "whatif": "whatif", "validation": "validation"}
+PAGES = {
+    "overview": "",
+    "whatif": "whatif",
+    "compare": "compare",
+    "validation": "validation",
+}
 _DRAWN = """() => {
   const holders = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
   return !document.querySelector('[data-testid="stSkeleton"]')

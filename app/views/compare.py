@@ -1,0 +1,194 @@
+"""Which method is fastest on the same prompts?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app import figures, words
+from app.comparison import allowed, best_of_each, methods_of, row_name, verdict
+from app.data import Evidence
+from app.state import ALL_SETTINGS, CHAINS_ONLY, LOSSLESS_ONLY, Choice, Desk, Several
+from app.views import frame
+from measurements import ComparisonRecord, MethodRow
+
+QUESTION = "Which method is fastest here?"
+
+
+def show() -> None:
+    """Verdict, filters, speedups, time split, provenance, table."""
+    found = frame.shelf().comparisons
+    if not found:
+        st.title(QUESTION, anchor=False)
+        st.info(
+            "No comparison of methods here yet. Make one with `speculens compare --out FOLDER`.",
+            icon=":material/info:",
+        )
+        return
+    desk = Desk.current()
+    st.title(QUESTION, anchor=False)
+    answer = st.container()
+    record = _choose(desk, _nearest_first(found, frame.selected()))
+    ranked = _filtered(desk, record)
+    if not ranked:
+        with answer:
+            st.markdown("##### No measured setting keeps to these limits.")
+        return
+    best = ranked[0]
+    with answer:
+        badge = ":green-badge[lossless]" if best.lossless else ":orange-badge[not lossless]"
+        st.markdown(f"##### {verdict(ranked)} {badge}")
+        _cards(best)
+    every = st.session_state[f"control_{ALL_SETTINGS.name}"]
+    _charts(ranked if every else best_of_each(ranked))
+    _table(ranked)
+    _conditions(record)
+
+
+def _nearest_first(found: list[ComparisonRecord], entry: Evidence | None) -> list[ComparisonRecord]:
+    """Those of the selected record's machine and pair before all others."""
+    if entry is None:
+        return found
+    mine = entry.record
+    return sorted(
+        found,
+        key=lambda one: (
+            (one.machine.slug, one.pair_slug, one.dtype)
+            != (mine.machine.slug, mine.pair_slug, mine.dtype)
+        ),
+    )
+
+
+def _choose(desk: Desk, found: list[ComparisonRecord]) -> ComparisonRecord:
+    by_id = {record.id: record for record in found}
+    control = Choice("comparison", found[0].id, tuple(by_id))
+    key = desk.place(control)
+    if len(found) > 1:
+        st.selectbox(
+            "Comparison",
+            list(by_id),
+            key=key,
+            format_func=lambda name: (
+                f"{by_id[name].created[:10]} · {by_id[name].dtype}"
+                f" · {by_id[name].target.name} · {by_id[name].machine.slug}"
+            ),
+        )
+    return by_id[str(desk.refresh(control))]
+
+
+def _filtered(desk: Desk, record: ComparisonRecord) -> list[MethodRow]:
+    """Draw the filters; the rows they leave, fastest first."""
+    samplings = {row.sampling.label: row.sampling for row in record.methods}
+    wanted = Choice("sampling", next(iter(samplings)), tuple(samplings))
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        key = desk.place(wanted)
+        st.segmented_control(
+            "Sampling", list(samplings), key=key, required=True,
+            format_func=lambda label: words.sampling_name(samplings[label]),
+        )  # fmt: skip
+        label = desk.refresh(wanted)
+        for control, name in (
+            (LOSSLESS_ONLY, "Lossless only"),
+            (CHAINS_ONLY, "Chains only (no tree attention)"),
+            (ALL_SETTINGS, "Every setting, not only the best of each method"),
+        ):
+            st.toggle(name, key=desk.place(control))
+            desk.refresh(control)
+    rows = [row for row in record.methods if row.sampling.label == label]
+    with right:
+        methods = Several("methods", methods_of(record.methods))
+        key = desk.place(methods)
+        st.pills("Methods", methods.options, key=key, selection_mode="multi")
+        chosen = desk.refresh(methods)
+    return allowed(
+        rows, chosen,
+        lossless_only=desk.refresh(LOSSLESS_ONLY), chains_only=desk.refresh(CHAINS_ONLY),
+    )  # fmt: skip
+
+
+def _cards(best: MethodRow) -> None:
+    s, kept, same = best.speedup, best.draft_efficiency, best.identical_texts
+    cards = [
+        (f"Measured, {row_name(best)}", words.times(s.median),
+         f"90 %: {words.span(s.low, s.high)}"),
+        ("Tokens per round τ", f"{best.tau:.2f}", f"{best.tokens_per_s:.0f} tokens/s in all"),
+        ("Draft efficiency", "–" if kept is None else words.percent(kept, 0),
+         "accepted of proposed drafts"),
+        ("Same text", f"{same['same']} of {same['texts']}" if same else "by law",
+         "as plain decoding" if same else "equal in law, not in tokens")
+        if best.lossless else ("Same text", "no", "changes the law of the text"),
+    ]  # fmt: skip
+    for column, (label, value, note) in zip(st.columns(len(cards)), cards, strict=True):
+        with column:
+            frame.card(label, value, note)
+
+
+def _charts(rows: list[MethodRow]) -> None:
+    st.subheader("Measured speedup", anchor=False)
+    st.caption(
+        "Bars are 90\u00a0% intervals over prompts. Filled marks are lossless, open ones change the"
+        " law of the text. Right of 1× speculation gains."
+    )
+    frame.chart(figures.method_speedups(rows), "methods", "Measured speedup by method")
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Where the time goes", anchor=False)
+        frame.chart(figures.method_time(rows), "method_time", "Share of time by method")
+    with right:
+        st.subheader("Who made the tokens", anchor=False)
+        frame.chart(figures.token_makers(rows), "makers", "Share of tokens by maker and method")
+
+
+def _table(ranked: list[MethodRow]) -> None:
+    st.subheader("All settings", anchor=False)
+    st.caption(
+        "Fastest first; the table saves itself as CSV. *Kept* is accepted over proposed drafts."
+        " *Same text* counts decodes equal to plain decoding where a method promises that; in"
+        " 16-bit arithmetic rounding parts some."
+    )
+    frame_of = pd.DataFrame(
+        [
+            {
+                "setting": row_name(row),
+                "speedup": row.speedup.median,
+                "90 %": words.span(row.speedup.low, row.speedup.high),
+                "τ": row.tau,
+                "kept": None if row.draft_efficiency is None else 100 * row.draft_efficiency,
+                "tokens/s": row.tokens_per_s,
+                "same text": f"{row.identical_texts['same']}/{row.identical_texts['texts']}"
+                if row.identical_texts
+                else "–",
+                "lossless": row.lossless,
+            }
+            for row in ranked
+        ]
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        frame_of,
+        hide_index=True,
+        column_config={
+            "setting": st.column_config.TextColumn(pinned=True),
+            "speedup": number(format="%.2f×"),
+            "τ": number(format="%.2f"),
+            "kept": number(format="%.0f %%"),
+            "tokens/s": number(format="%.0f"),
+        },
+        alt="Table of all measured settings, fastest first",
+    )
+
+
+def _conditions(record: ComparisonRecord) -> None:
+    prompts, machine = record.prompts, record.machine
+    st.caption(
+        f"Decoded for real, methods interleaved on the same {prompts.num_prompts} prompts of"
+        f" {prompts.name}, {record.new_tokens} new tokens each: {record.target.name} with draft"
+        f" {record.draft.name}, {record.dtype} on {machine.accelerator or machine.cpu},"
+        f" {words.moment(record.created)}, record {record.id}. The best of many settings flatters"
+        " itself a little: its interval is not corrected for the choice."
+    )
+
+
+if __name__ == "__main__":
+    show()
