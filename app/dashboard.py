@@ -27,6 +27,7 @@ def main() -> None:
             st.Page("views/overview.py", title="Overview", icon=":material/speed:", default=True),
             _page("whatif", "What if", "tune"),
             _page("compare", "Compare methods", "leaderboard"),
+            _page("optimize", "Optimise", "trophy"),
             _page("validation", "Validation", "fact_check"),
         ]
     )

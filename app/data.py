@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from app.records import calibrations
+from app.records import calibrations, method_profile
+from app.search import candidates
 from measurements import (
     DATA,
     ComparisonRecord,
@@ -29,6 +30,7 @@ from measurements import (
 from simulator import (
     AcceptanceTrace,
     Calibration,
+    Candidate,
     Optimum,
     Scenario,
     best_num_draft_tokens,
@@ -170,6 +172,26 @@ def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
         )
         found[info.sampling.label] = Predicted(info.sampling, calibration, optimum)
     return found
+
+
+@st.cache_data(show_spinner="Predicting every profiled setting …", max_entries=8)
+def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, list[Candidate]]]:
+    """Every setting a profile knows, predicted, by sampling label.
+
+    Raises
+    ------
+    RecordError, ValueError
+        If the profile's tables cannot be used; one line.
+    """
+    profile = load_profile(Path(path))
+    read = calibrations(profile)
+    return {
+        info.sampling.label: (
+            info.sampling,
+            candidates(read[info.sampling.label], method_profile(profile, info.sampling.label)),
+        )
+        for info in profile.record.traces
+    }
 
 
 def quick_trace(trace: AcceptanceTrace) -> AcceptanceTrace:

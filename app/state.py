@@ -146,6 +146,7 @@ MAP_AXIS = Choice("map", "gamma", ("gamma", "c"))
 LOSSLESS_ONLY = Switch("lossless")
 CHAINS_ONLY = Switch("chains")
 ALL_SETTINGS = Switch("all")
+ALLOW_LOSSY = Switch("lossy")
 
 
 def parse(

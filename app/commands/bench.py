@@ -102,8 +102,8 @@ def _best_tree() -> None:
 
 def _optimize() -> None:
     """A full search on the recorded profile."""
-    from app.commands.optimize import search
     from app.records import newest_profile
+    from app.search import search
     from measurements import DATA
     from simulator.choice import Constraints
 

@@ -1,5 +1,6 @@
 """Pure Plotly figure builders: records and predictions in, figures out."""
 
+from app.figures.choice import candidate_name, ranked_settings, speed_against_work
 from app.figures.errors import decomposition, per_prompt_speedup, predicted_against_measured
 from app.figures.methods import method_speedups, method_time, token_makers
 from app.figures.speedup import (
@@ -13,6 +14,7 @@ from app.figures.whatif import gain_curve, gain_map
 
 __all__ = [
     "CurvePoint",
+    "candidate_name",
     "decomposition",
     "gain_curve",
     "gain_map",
@@ -22,6 +24,8 @@ __all__ = [
     "points_from_predictions",
     "points_from_settings",
     "predicted_against_measured",
+    "ranked_settings",
+    "speed_against_work",
     "speedup_by_draft_tokens",
     "time_per_token",
     "time_shares",

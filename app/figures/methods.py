@@ -23,7 +23,7 @@ from app.style import (
 from app.words import percent, span, times
 from measurements import MethodRow
 
-_ROW, _EDGES = 34, 96  # pixels a row takes, and axis with legend
+_ROW, _EDGES = 34, 130  # pixels a row takes, and axis with legend
 _MAKERS = {
     "drafts": (FIDELITY_COLOURS["L2"], ""),
     "lower levels": (TAU_COLOUR, "."),
@@ -48,7 +48,7 @@ def method_speedups(ranked: Sequence[MethodRow]) -> go.Figure:
         Filled marks are lossless, open ones are not; the colour says whether the
         interval reaches into that of the best.
     """
-    figure = new_figure("measured speedup over plain decoding [×]", "", _height(ranked))
+    figure = new_figure("measured speedup [×]", "", _height(ranked))
     figure.add_vline(x=1.0, line={"color": NEUTRAL, "width": 1.5})
     best = ranked[0]
     groups = [
@@ -106,7 +106,9 @@ def method_time(ranked: Sequence[MethodRow]) -> go.Figure:
             ],
             hovertemplate="%{y}<br>%{customdata}<br>measured<extra></extra>",
         )
-    figure.update_layout(barmode="stack", xaxis={"range": [0, 100]})
+    figure.update_layout(
+        barmode="stack", xaxis={"range": [0, 100], "tickvals": [0, 25, 50, 75, 100]}
+    )
     _order(figure, ranked)
     return figure
 
@@ -133,7 +135,9 @@ def token_makers(ranked: Sequence[MethodRow]) -> go.Figure:
             ],
             hovertemplate="%{y}<br>%{customdata}<br>measured<extra></extra>",
         )
-    figure.update_layout(barmode="stack", xaxis={"range": [0, 100]})
+    figure.update_layout(
+        barmode="stack", xaxis={"range": [0, 100], "tickvals": [0, 25, 50, 75, 100]}
+    )
     _order(figure, ranked)
     return figure
 
@@ -189,3 +193,4 @@ def _order(figure: go.Figure, ranked: Sequence[MethodRow]) -> None:
         type="category", categoryorder="array", categoryarray=names[::-1], showgrid=False,
         range=[-0.6, len(names) - 0.4],
     )  # fmt: skip
+    figure.update_layout(legend={"xref": "container", "x": 0})

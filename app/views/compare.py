@@ -39,8 +39,7 @@ def show() -> None:
         badge = ":green-badge[lossless]" if best.lossless else ":orange-badge[not lossless]"
         st.markdown(f"##### {verdict(ranked)} {badge}")
         _cards(best)
-    every = st.session_state[f"control_{ALL_SETTINGS.name}"]
-    _charts(ranked if every else best_of_each(ranked))
+    _charts(ranked if desk.refresh(ALL_SETTINGS) else best_of_each(ranked))
     _table(ranked)
     _conditions(record)
 
@@ -80,27 +79,27 @@ def _filtered(desk: Desk, record: ComparisonRecord) -> list[MethodRow]:
     """Draw the filters; the rows they leave, fastest first."""
     samplings = {row.sampling.label: row.sampling for row in record.methods}
     wanted = Choice("sampling", next(iter(samplings)), tuple(samplings))
-    left, right = st.columns([2, 3], gap="large")
+    methods = Several("methods", methods_of(record.methods))
+    left, right = st.columns([2, 5], gap="large")
     with left:
-        key = desk.place(wanted)
         st.segmented_control(
-            "Sampling", list(samplings), key=key, required=True,
+            "Sampling", list(samplings), key=desk.place(wanted), required=True,
             format_func=lambda label: words.sampling_name(samplings[label]),
         )  # fmt: skip
         label = desk.refresh(wanted)
-        for control, name in (
-            (LOSSLESS_ONLY, "Lossless only"),
-            (CHAINS_ONLY, "Chains only (no tree attention)"),
-            (ALL_SETTINGS, "Every setting, not only the best of each method"),
-        ):
+    with right:
+        st.pills("Methods", methods.options, key=desk.place(methods), selection_mode="multi")
+        chosen = desk.refresh(methods)
+    switches = (
+        (LOSSLESS_ONLY, "Lossless only"),
+        (CHAINS_ONLY, "Chains only (no tree attention)"),
+        (ALL_SETTINGS, "Every setting of a method"),
+    )
+    with st.container(horizontal=True, gap="large"):
+        for control, name in switches:
             st.toggle(name, key=desk.place(control))
             desk.refresh(control)
     rows = [row for row in record.methods if row.sampling.label == label]
-    with right:
-        methods = Several("methods", methods_of(record.methods))
-        key = desk.place(methods)
-        st.pills("Methods", methods.options, key=key, selection_mode="multi")
-        chosen = desk.refresh(methods)
     return allowed(
         rows, chosen,
         lossless_only=desk.refresh(LOSSLESS_ONLY), chains_only=desk.refresh(CHAINS_ONLY),

@@ -12,6 +12,7 @@ PAGES = {
     "overview": "Does speculative decoding pay here?",
     "whatif": "What would it gain with other numbers?",
     "compare": "Which method is fastest here?",
+    "optimize": "Which method and parameters should run here?",
     "validation": "How far can the predictions be trusted?",
 }
 
@@ -120,6 +121,8 @@ def test_a_link_to_one_setting_restores_it(visit, demo):
         ("overview", "record", "../../etc/passwd", "not one of"),
         ("compare", "methods", "chain,poem", "not one of"),
         ("compare", "all", "yes", "neither 0 nor 1"),
+        ("optimize", "verify_most", "1", "not between 2 and 17"),
+        ("optimize", "sampling", "T9", "not one of"),
     ],
 )
 def test_a_tampered_link_shows_a_message_and_the_default(visit, demo, page, name, value, message):

@@ -19,6 +19,7 @@ PAGES = {
     "overview": "",
     "whatif": "whatif",
     "compare": "compare",
+    "optimize": "optimize",
     "validation": "validation",
 }
 _DRAWN = """() => {
