@@ -143,6 +143,8 @@ HOST_SHARE = Number("host", 0.03, 0.0, 0.8)
 TEXT_SOURCE = Choice("text", "rate", ("rate", "trace"))
 COST_SOURCE = Choice("costs", "sliders", ("sliders", "record"))
 MAP_AXIS = Choice("map", "gamma", ("gamma", "c"))
+BATCH = Number("batch", 1, 1, 256)
+CONTEXT = Number("context", 1000, 0, 32_768)
 LOSSLESS_ONLY = Switch("lossless")
 CHAINS_ONLY = Switch("chains")
 ALL_SETTINGS = Switch("all")
@@ -242,6 +244,18 @@ class Desk:
         if drawn is not None:
             st.session_state["_values"][control.name] = drawn
         return st.session_state["_values"][control.name]
+
+    def typed(self, control: Text, label: str) -> str:
+        """A box to type in; what is refused stays in the box, and the last good text counts."""
+        kept, key = self.place(control), f"typed_{control.name}"
+        if self.followed or key not in st.session_state:
+            st.session_state[key] = st.session_state[kept]
+        st.text_area(label, key=key, height=160)
+        try:
+            st.session_state[kept] = control.parse(st.session_state[key].strip())
+        except ValueError as error:
+            st.error(f"Not used: {error}.", icon=":material/block:")
+        return str(self.refresh(control))
 
     def close(self) -> None:
         """Write the address of what is now shown, so that it can be copied as a link."""

@@ -87,6 +87,7 @@ from simulator.roofline import (
     operator_costs,
     total_cost,
 )
+from simulator.roofline_points import RooflinePoint, free_tokens, roof, roofline_point
 from simulator.round_table import RoundTable, prefill_seconds, tabulate_rounds
 from simulator.round_time import StageCosts
 from simulator.rounds import simulate_chain, simulate_emitted_tokens
@@ -160,6 +161,7 @@ __all__ = [
     "Requests",
     "Requirement",
     "Resamples",
+    "RooflinePoint",
     "RoundTable",
     "RoundTraffic",
     "Scenario",
@@ -205,6 +207,7 @@ __all__ = [
     "fit_stage_time",
     "fit_two_state",
     "fitting_batch",
+    "free_tokens",
     "hardware_costs",
     "hazards_from_trace",
     "hit_rate",
@@ -248,6 +251,8 @@ __all__ = [
     "required_draft_seconds",
     "required_draft_time",
     "rollout_draft_calls",
+    "roof",
+    "roofline_point",
     "round_traffic",
     "sampled_accept_by_rank",
     "serving_speedup",

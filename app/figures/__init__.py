@@ -3,6 +3,7 @@
 from app.figures.choice import candidate_name, ranked_settings, speed_against_work
 from app.figures.errors import decomposition, per_prompt_speedup, predicted_against_measured
 from app.figures.methods import method_speedups, method_time, token_makers
+from app.figures.roofline import roofline_chart
 from app.figures.speedup import (
     CurvePoint,
     points_from_predictions,
@@ -25,6 +26,7 @@ __all__ = [
     "points_from_settings",
     "predicted_against_measured",
     "ranked_settings",
+    "roofline_chart",
     "speed_against_work",
     "speedup_by_draft_tokens",
     "time_per_token",

@@ -13,6 +13,7 @@ PAGES = {
     "whatif": "What would it gain with other numbers?",
     "compare": "Which method is fastest here?",
     "optimize": "Which method and parameters should run here?",
+    "roofline": "What bounds decoding, and how many tokens are verified for free?",
     "validation": "How far can the predictions be trusted?",
 }
 
@@ -46,7 +47,9 @@ def test_the_overview_gives_verdict_and_interval_of_the_record(visit, demo):
 def test_without_records_every_page_says_so(visit, tmp_path, page):
     app = visit(tmp_path, page)
     assert not app.exception
-    if page == "whatif":
+    if page == "roofline":
+        assert numbers(app), "it reckons with published peaks"
+    elif page == "whatif":
         assert numbers(app), "What-if works from nothing"
         assert "text" not in [choice.key for choice in app.segmented_control]
     else:
@@ -123,6 +126,8 @@ def test_a_link_to_one_setting_restores_it(visit, demo):
         ("compare", "all", "yes", "neither 0 nor 1"),
         ("optimize", "verify_most", "1", "not between 2 and 17"),
         ("optimize", "sampling", "T9", "not one of"),
+        ("roofline", "hardware", "abacus", "not one of"),
+        ("roofline", "batch", "0", "not between 1 and 256"),
     ],
 )
 def test_a_tampered_link_shows_a_message_and_the_default(visit, demo, page, name, value, message):

@@ -20,6 +20,7 @@ PAGES = {
     "whatif": "whatif",
     "compare": "compare",
     "optimize": "optimize",
+    "roofline": "roofline",
     "validation": "validation",
 }
 _DRAWN = """() => {
