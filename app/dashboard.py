@@ -28,6 +28,7 @@ def main() -> None:
             _page("whatif", "What if", "tune"),
             _page("compare", "Compare methods", "leaderboard"),
             _page("optimize", "Optimise", "trophy"),
+            _page("tree", "Tree designer", "account_tree"),
             _page("roofline", "Roofline", "roofing"),
             _page("validation", "Validation", "fact_check"),
         ]

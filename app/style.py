@@ -6,7 +6,7 @@ and have a contrast of at least 3:1 on the light and on the dark background.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -79,6 +79,22 @@ def new_figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
         yaxis={**axis, "title": {"text": y_title, "font": {"size": 13}}, "automargin": True},
     )
     return figure
+
+
+def names_down(figure: go.Figure, names: Sequence[str]) -> None:
+    """Names as the y axis, first on top; the legend takes the whole width above."""
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=list(names)[::-1], showgrid=False,
+        range=[-0.6, len(names) - 0.4],
+    )  # fmt: skip
+    wide_legend(figure)
+
+
+def wide_legend(figure: go.Figure) -> None:
+    """Let the legend start at the edge of the chart, not of the plot: phones are narrow."""
+    figure.update_layout(
+        legend={"xref": "container", "x": 0, "yref": "container", "y": 1, "yanchor": "top"}
+    )
 
 
 def draft_token_axis(figure: go.Figure, values: list[int]) -> None:

@@ -110,7 +110,16 @@ from simulator.speedup import operations_factor, speedup_from_rates, textbook_sp
 from simulator.stage_fit import StageFit, fit_stage_time
 from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
-from simulator.token_trees import Parents, chain_tree, level_order
+from simulator.token_trees import (
+    Parents,
+    chain_tree,
+    checked_tree,
+    child_ranks,
+    level_order,
+    tree_depths,
+    with_child,
+    without_subtree,
+)
 from simulator.trace import AcceptanceTrace
 from simulator.traffic import (
     RoundTraffic,
@@ -119,12 +128,14 @@ from simulator.traffic import (
     round_traffic,
 )
 from simulator.tree_choice import ScoredTree, TreeChoice, choose_tree
+from simulator.tree_costs import TreeCosts, tau_interval, tree_costs
 from simulator.tree_windows import ranked_tree_windows, rejection_tree_windows
 from simulator.trees import (
     GrownTree,
     best_first_trees,
     dynamic_programme_tau,
     expected_emitted_from_tree,
+    path_probabilities,
 )
 from simulator.two_state import TwoStateText, fit_two_state, two_state_emitted_tokens
 from simulator.uniform_starts import uniform_emitted_tokens, windows_hazards
@@ -175,6 +186,7 @@ __all__ = [
     "StagedCalls",
     "Summary",
     "TreeChoice",
+    "TreeCosts",
     "TwoStateText",
     "Windows",
     "accept_by_rank",
@@ -190,6 +202,8 @@ __all__ = [
     "break_even_cost_ratio",
     "chain_tree",
     "chain_windows",
+    "checked_tree",
+    "child_ranks",
     "choose",
     "choose_tree",
     "compare",
@@ -225,6 +239,7 @@ __all__ = [
     "operator_costs",
     "parallel_windows",
     "pareto_front",
+    "path_probabilities",
     "percentile_interval",
     "poisson_requests",
     "pooled_emitted_tokens",
@@ -270,9 +285,14 @@ __all__ = [
     "staged_draft_calls",
     "summarise",
     "tabulate_rounds",
+    "tau_interval",
     "textbook_speedup",
     "total_cost",
+    "tree_costs",
+    "tree_depths",
     "two_state_emitted_tokens",
     "uniform_emitted_tokens",
     "windows_hazards",
+    "with_child",
+    "without_subtree",
 ]

@@ -46,6 +46,40 @@ def chain_tree(num_draft_tokens: int) -> Parents:
     return tuple(range(-1, one_count("num_draft_tokens", num_draft_tokens, 0) - 1))
 
 
+def with_child(parents: Parents, node: int) -> Parents:
+    """The tree with one more child of a node, behind its others; -1 is the pending token.
+
+    Examples
+    --------
+    >>> with_child((-1, 0), -1)
+    (-1, 0, -1)
+    """
+    if not -1 <= node < len(parents):
+        raise ValueError(f"node must be in [-1, {len(parents) - 1}], not {node}")
+    return (*parents, node)
+
+
+def without_subtree(parents: Parents, node: int) -> Parents:
+    """The tree without a node and everything beneath it; later siblings move up a rank.
+
+    Examples
+    --------
+    >>> without_subtree((-1, -1, 0, 1, 2), 0)
+    (-1, 0)
+    """
+    if not 0 <= node < len(parents):
+        raise ValueError(f"node must be in [0, {len(parents) - 1}], not {node}")
+    gone, place = {node}, {-1: -1}
+    kept: list[int] = []
+    for other, parent in enumerate(parents):
+        if other in gone or parent in gone:
+            gone.add(other)
+            continue
+        place[other] = len(kept)
+        kept.append(place[parent])
+    return tuple(kept)
+
+
 def tree_depths(parents: Parents) -> tuple[int, ...]:
     """Depth of every node; 1 for a child of the pending token. [tokens]
 

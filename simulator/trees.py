@@ -55,6 +55,19 @@ def expected_emitted_from_tree(accept_by_rank: ArrayLike, parents: Sequence[int]
     >>> round(expected_emitted_from_tree([0.6, 0.2], (-1, -1, 0)), 4)
     2.16
     """
+    return 1.0 + sum(path_probabilities(accept_by_rank, parents))
+
+
+def path_probabilities(accept_by_rank: ArrayLike, parents: Sequence[int]) -> tuple[float, ...]:
+    """P(a round keeps this node), for every node of a tree; positions independent.
+
+    Arguments, errors and equation as in ``expected_emitted_from_tree``.
+
+    Examples
+    --------
+    >>> [round(p, 2) for p in path_probabilities([0.6, 0.2], (-1, -1, 0))]
+    [0.6, 0.2, 0.36]
+    """
     tree = checked_tree(parents)
     rows = _rows(accept_by_rank, max(tree_depths(tree), default=0))
     product = {-1: 1.0}
@@ -62,7 +75,7 @@ def expected_emitted_from_tree(accept_by_rank: ArrayLike, parents: Sequence[int]
     for node, (parent, rank, depth) in enumerate(nodes):
         chance = rows[depth - 1, rank] if rank < rows.shape[1] else 0.0
         product[node] = product[parent] * float(chance)
-    return float(sum(product.values()))
+    return tuple(product[node] for node in range(len(tree)))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from app.figures.speedup import (
     speedup_by_draft_tokens,
 )
 from app.figures.time_split import time_per_token, time_shares
+from app.figures.token_tree import node_name, token_tree
 from app.figures.whatif import gain_curve, gain_map
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "gain_map",
     "method_speedups",
     "method_time",
+    "node_name",
     "per_prompt_speedup",
     "points_from_predictions",
     "points_from_settings",
@@ -32,4 +34,5 @@ __all__ = [
     "time_per_token",
     "time_shares",
     "token_makers",
+    "token_tree",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from app.style import FIDELITY_COLOURS, MEASURED, NEUTRAL, new_figure, parity_line
+from app.style import FIDELITY_COLOURS, MEASURED, NEUTRAL, names_down, new_figure, parity_line
 from app.words import method_name, origin, span, times
 from simulator import Candidate, Choice
 
@@ -64,12 +64,7 @@ def ranked_settings(choice: Choice, most: int = 12) -> go.Figure:
             customdata=[_story(one) for one in mine],
             hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
-    names = [candidate_name(one) for one in shown]
-    figure.update_yaxes(
-        type="category", categoryorder="array", categoryarray=names[::-1], showgrid=False,
-        range=[-0.6, len(names) - 0.4],
-    )  # fmt: skip
-    figure.update_layout(legend={"xref": "container", "x": 0})
+    names_down(figure, [candidate_name(one) for one in shown])
     return figure
 
 

@@ -18,6 +18,7 @@ from app.style import (
     TAU_COLOUR,
     grouped,
     members,
+    names_down,
     new_figure,
 )
 from app.words import percent, span, times
@@ -83,7 +84,7 @@ def method_speedups(ranked: Sequence[MethodRow]) -> go.Figure:
             customdata=[_story(row) for row in rows],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    _order(figure, ranked)
+    names_down(figure, [_label(row) for row in ranked])
     return figure
 
 
@@ -109,7 +110,7 @@ def method_time(ranked: Sequence[MethodRow]) -> go.Figure:
     figure.update_layout(
         barmode="stack", xaxis={"range": [0, 100], "tickvals": [0, 25, 50, 75, 100]}
     )
-    _order(figure, ranked)
+    names_down(figure, [_label(row) for row in ranked])
     return figure
 
 
@@ -138,7 +139,7 @@ def token_makers(ranked: Sequence[MethodRow]) -> go.Figure:
     figure.update_layout(
         barmode="stack", xaxis={"range": [0, 100], "tickvals": [0, 25, 50, 75, 100]}
     )
-    _order(figure, ranked)
+    names_down(figure, [_label(row) for row in ranked])
     return figure
 
 
@@ -184,13 +185,3 @@ def _fill(colour: str, pattern: str) -> dict[str, object]:
 
 def _height(ranked: Sequence[MethodRow]) -> int:
     return _EDGES + sum(max(_ROW, 20 * (_label(row).count("<br>") + 1)) for row in ranked)
-
-
-def _order(figure: go.Figure, ranked: Sequence[MethodRow]) -> None:
-    """Fastest on top, one line per row, no grid across names."""
-    names = [_label(row) for row in ranked]
-    figure.update_yaxes(
-        type="category", categoryorder="array", categoryarray=names[::-1], showgrid=False,
-        range=[-0.6, len(names) - 0.4],
-    )  # fmt: skip
-    figure.update_layout(legend={"xref": "container", "x": 0})

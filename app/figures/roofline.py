@@ -7,7 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from app.style import BASELINE_COLOUR, FIDELITY_COLOURS, MEASURED, NEUTRAL, TAU_COLOUR, new_figure
+from app.style import (
+    BASELINE_COLOUR,
+    FIDELITY_COLOURS,
+    MEASURED,
+    NEUTRAL,
+    TAU_COLOUR,
+    new_figure,
+    wide_legend,
+)
 from simulator import Hardware, RooflinePoint, StageTime, roof
 
 _MARKS = {
@@ -57,7 +65,8 @@ def roofline_chart(
         (f"{origin} peak", hardware.bandwidth, peak, "solid", origin),
         ("assumed reach", time.bandwidth, time.flop_per_second, "dash", "assumed"),
     )
-    for name, bandwidth, rate, dash, how in roofs:
+    same = (time.bandwidth, time.flop_per_second) == (hardware.bandwidth, peak)
+    for name, bandwidth, rate, dash, how in roofs[: 1 if same else 2]:
         figure.add_scatter(
             x=x,
             y=roof(x, bandwidth, rate) / 1e12,
@@ -82,5 +91,5 @@ def roofline_chart(
         )
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     figure.update_yaxes(type="log", exponentformat="power", dtick=1)
-    figure.update_layout(legend={"xref": "container", "x": 0})
+    wide_legend(figure)
     return figure

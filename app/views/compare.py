@@ -95,7 +95,7 @@ def _filtered(desk: Desk, record: ComparisonRecord) -> list[MethodRow]:
         (CHAINS_ONLY, "Chains only (no tree attention)"),
         (ALL_SETTINGS, "Every setting of a method"),
     )
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True):
         for control, name in switches:
             st.toggle(name, key=desk.place(control))
             desk.refresh(control)

@@ -90,7 +90,7 @@ def _ask(
             key=desk.place(width),
             help="The pending token included; what the server leaves room for under load.",
         )  # fmt: skip
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True):
         st.toggle("Chains only (no tree attention)", key=desk.place(CHAINS_ONLY))
         st.toggle("Allow methods that change the law of the text", key=desk.place(ALLOW_LOSSY))
     if all(one.method == "chain" for one in found):

@@ -14,6 +14,7 @@ PAGES = {
     "compare": "Which method is fastest here?",
     "optimize": "Which method and parameters should run here?",
     "roofline": "What bounds decoding, and how many tokens are verified for free?",
+    "tree": "Does a token tree beat a chain, and which?",
     "validation": "How far can the predictions be trusted?",
 }
 
@@ -127,6 +128,9 @@ def test_a_link_to_one_setting_restores_it(visit, demo):
         ("optimize", "verify_most", "1", "not between 2 and 17"),
         ("optimize", "sampling", "T9", "not one of"),
         ("roofline", "hardware", "abacus", "not one of"),
+        ("tree", "tree", "-1,5", "must be in"),
+        ("tree", "tree", "oak", "whole numbers"),
+        ("tree", "nodes", "65", "not between 1 and 64"),
         ("roofline", "batch", "0", "not between 1 and 256"),
     ],
 )

@@ -20,6 +20,7 @@ PAGES = {
     "whatif": "whatif",
     "compare": "compare",
     "optimize": "optimize",
+    "tree": "tree",
     "roofline": "roofline",
     "validation": "validation",
 }

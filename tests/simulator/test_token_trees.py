@@ -11,6 +11,8 @@ from simulator.token_trees import (
     child_table,
     level_order,
     tree_depths,
+    with_child,
+    without_subtree,
 )
 
 
@@ -58,3 +60,39 @@ def test_bad_trees_are_refused():
         level_order([(0, 0)])
     with pytest.raises(ValueError, match=r"tree path \(1,\) has no sibling of rank 0"):
         level_order([(1,)])
+
+
+@given(st.data())
+def test_a_child_that_is_added_can_be_taken_away_again(data):
+    tree: tuple[int, ...] = ()
+    for _ in range(data.draw(st.integers(0, 12))):
+        tree = with_child(tree, data.draw(st.integers(-1, len(tree) - 1)))
+    node = data.draw(st.integers(-1, len(tree) - 1))
+    grown = with_child(tree, node)
+    assert checked_tree(grown) == grown
+    assert without_subtree(grown, len(tree)) == tree
+
+
+@given(st.data())
+def test_removing_a_node_takes_exactly_what_hangs_beneath_it(data):
+    tree: tuple[int, ...] = ()
+    for _ in range(data.draw(st.integers(1, 12))):
+        tree = with_child(tree, data.draw(st.integers(-1, len(tree) - 1)))
+    node = data.draw(st.integers(0, len(tree) - 1))
+
+    def hangs(other: int) -> bool:
+        return other == node or (tree[other] >= 0 and hangs(tree[other]))
+
+    left = without_subtree(tree, node)
+    assert checked_tree(left) == left
+    assert len(left) == sum(not hangs(other) for other in range(len(tree)))
+    depths = [depth for other, depth in enumerate(tree_depths(tree)) if not hangs(other)]
+    assert list(tree_depths(left)) == depths
+
+
+@pytest.mark.parametrize("node", [-2, 2])
+def test_a_node_that_is_not_there_is_refused(node):
+    with pytest.raises(ValueError, match=f"not {node}"):
+        with_child((-1, 0), node)
+    with pytest.raises(ValueError, match=f"not {node}"):
+        without_subtree((-1, 0), node)

@@ -1,0 +1,113 @@
+"""What does a token tree look like, and how likely is each of its nodes?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from app.style import FIDELITY_COLOURS, MEASURED, NEUTRAL, new_figure
+from app.words import percent
+from simulator import Parents, child_ranks, tree_depths
+
+_ROOT = "pending token"
+
+
+def node_name(parents: Parents, node: int) -> str:
+    """A node by the ranks that lead to it.
+
+    Examples
+    --------
+    >>> node_name((-1, -1, 1), 2), node_name((), -1)
+    ('node 2 (ranks 1-0)', 'pending token')
+    """
+    if node == -1:
+        return _ROOT
+    ranks, path, at = child_ranks(parents), [], node
+    while at != -1:
+        path.append(str(ranks[at]))
+        at = parents[at]
+    return f"node {node} (ranks {'-'.join(path[::-1])})"
+
+
+def token_tree(
+    parents: Parents, probabilities: Sequence[float], chosen: int | None = None
+) -> go.Figure:
+    """The tree from left to right, likely branches on top.
+
+    Parameters
+    ----------
+    parents : tuple of int
+    probabilities : sequence of float
+        P(a round keeps the node), per node. [unitless]
+    chosen : int, optional
+        A node to mark; -1 is the pending token.
+
+    Returns
+    -------
+    go.Figure
+    """
+    rows = _rows(parents)
+    depths = (0, *tree_depths(parents))
+    leaves = 1 + max(rows)
+    figure = new_figure("depth [tokens ahead]", "", 110 + 34 * int(leaves))
+    for node, parent in enumerate(parents):
+        start, end = parent + 1, node + 1
+        figure.add_scatter(
+            x=[depths[start], (depths[start] + depths[end]) / 2, depths[end]],
+            y=[rows[start], rows[end], rows[end]],
+            mode="lines",
+            line={"color": NEUTRAL, "width": 1 + 5 * probabilities[node]},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    chances = [1.0, *probabilities]
+    figure.add_scatter(
+        x=depths,
+        y=rows,
+        mode="markers+text",
+        marker={
+            "size": [12 + 12 * chance for chance in chances],
+            "color": [MEASURED] + [FIDELITY_COLOURS["L2"]] * len(parents),
+            "symbol": ["diamond"] + ["circle"] * len(parents),
+        },
+        text=["", *(percent(chance, 0) for chance in probabilities)],
+        textposition="top center",
+        textfont={"size": 12},
+        showlegend=False,
+        customdata=[_ROOT]
+        + [
+            f"{node_name(parents, node)}<br>kept by {percent(chance)} of the rounds, modelled:"
+            "<br>measured shares of ranks, positions independent"
+            for node, chance in enumerate(probabilities)
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    if chosen is not None:
+        figure.add_scatter(
+            x=[depths[chosen + 1]],
+            y=[rows[chosen + 1]],
+            mode="markers",
+            marker={"size": 30, "symbol": "circle-open", "color": MEASURED, "line": {"width": 3}},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    figure.update_xaxes(dtick=1, showgrid=False, range=[-0.4, max(depths) + 0.5])
+    figure.update_yaxes(visible=False, range=[leaves - 0.4, -0.9])
+    return figure
+
+
+def _rows(parents: Parents) -> list[float]:
+    """Height of the pending token and of every node: an only or first child continues the line."""
+    children: dict[int, list[int]] = {}
+    for node, parent in enumerate(parents):
+        children.setdefault(parent, []).append(node)
+    rows = [0.0] * (len(parents) + 1)
+    free, waiting = 0, [(-1, False)]
+    while waiting:
+        node, opens = waiting.pop()
+        free += opens
+        rows[node + 1] = float(free)
+        below = children.get(node, [])
+        waiting += [(child, place > 0) for place, child in reversed(list(enumerate(below)))]
+    return rows
