@@ -68,7 +68,7 @@ class Evidence:
     @property
     def fingerprint(self) -> Fingerprint:
         """Changes whenever a file of the profile does."""
-        return fingerprint(Path(self.profile_path).parent) if self.profile_path else ()
+        return fingerprint_of(self.profile_path) if self.profile_path else ()
 
 
 def data_root() -> Path:
@@ -192,6 +192,21 @@ def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, list[Ca
         )
         for info in profile.record.traces
     }
+
+
+def fingerprint_of(path: str) -> Fingerprint:
+    """As ``fingerprint``, of the folder of one record."""
+    return fingerprint(Path(path).parent)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def stage_medians(path: str, files: Fingerprint) -> dict[str, float]:
+    """Median time of the stages over one token, host stages over any number. [s]"""
+    stages = load_profile(Path(path)).stages
+    one = stages[stages["num_tokens"].eq(1) | ~stages["stage"].isin(["target", "draft"])]
+    medians = one.groupby("stage")["seconds"].median()
+    shown = ("target", "draft", "sampling", "verification", "commit")
+    return {stage: float(medians[stage]) for stage in shown if stage in medians}
 
 
 def quick_trace(trace: AcceptanceTrace) -> AcceptanceTrace:

@@ -245,6 +245,11 @@ def machine_facts(machine: Machine, dtype: str) -> list[tuple[str, str]]:
     ]
 
 
+def plain(text: str) -> str:
+    """Text from a record, with Markdown's marks disarmed."""
+    return "".join(f"\\{char}" if char in r"\`*_{}[]()#+!|<>$~:" else char for char in text)
+
+
 def model_facts(model: ModelInfo) -> str:
     """A model in one line."""
     return (

@@ -8,6 +8,7 @@
 
 from measurements.context import Ceilings, Machine, ModelInfo, PromptSet, Sampling
 from measurements.files import RecordError
+from measurements.importing import Imported, import_records
 from measurements.method_tables import ROUNDS_SCHEMA, WINDOWS_SCHEMA, as_rounds, as_windows
 from measurements.naming import canonical_parameters, new_record_id, utc_now
 from measurements.scan import Scan, scan
@@ -55,6 +56,7 @@ __all__ = [
     "ComparisonRecord",
     "ErrorRow",
     "Fidelities",
+    "Imported",
     "Machine",
     "MethodRow",
     "ModelInfo",
@@ -79,6 +81,7 @@ __all__ = [
     "as_trace",
     "as_windows",
     "canonical_parameters",
+    "import_records",
     "load_profile",
     "load_validation",
     "new_record_id",

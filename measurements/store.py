@@ -132,7 +132,7 @@ def save_profile(
         **fields, stages_file=stages_file, stages_sha256=stages_sha256, traces=infos
     )
     _write_json(path, record)
-    _drop_superseded(path, {name for name, _ in _tables(record)})
+    _drop_superseded(path, {name for name, _ in table_files(record)})
     return path
 
 
@@ -269,11 +269,11 @@ def verify_tables(path: Path, record: Record) -> None:
     RecordError
         Naming the table.
     """
-    for name, digest in _tables(record):
+    for name, digest in table_files(record):
         read_verified(Path(path).parent / name, digest)
 
 
-def _tables(record: Record) -> list[tuple[str, str]]:
+def table_files(record: Record) -> list[tuple[str, str]]:
     """File name and hash of every table of a record."""
     tables: list[tuple[str | None, str | None]] = []
     if isinstance(record, ProfileRecord | ValidationRecord):

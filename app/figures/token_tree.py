@@ -69,6 +69,7 @@ def token_tree(
         marker={
             "size": [12 + 12 * chance for chance in chances],
             "color": [MEASURED] + [FIDELITY_COLOURS["L2"]] * len(parents),
+            "opacity": 1,
             "symbol": ["diamond"] + ["circle"] * len(parents),
         },
         text=["", *(percent(chance, 0) for chance in probabilities)],

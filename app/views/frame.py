@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.data import Evidence, Shelf
 from app.style import CHART_CONFIG
+from app.words import plain
 
 
 def selected() -> Evidence | None:
@@ -44,6 +45,11 @@ def card(label: str, value: str, note: str, help_text: str | None = None) -> Non
         border=True,
         height="stretch",
     )
+
+
+def fact(label: str, value: str) -> None:
+    """A label over a value from a record."""
+    st.markdown(f":gray[{label}]  \n{plain(value)}")
 
 
 def no_record(what: str) -> None:

@@ -160,12 +160,7 @@ def _conditions(entry: Evidence) -> None:
     for column, facts in ((left, pair), (right, words.machine_facts(record.machine, record.dtype))):
         with column, st.container(border=True, height="stretch"):
             for label, value in facts:
-                st.markdown(f":gray[{label}]  \n{_plain(value)}")
-
-
-def _plain(text: str) -> str:
-    """Text from a record, with Markdown's marks disarmed."""
-    return "".join(f"\\{char}" if char in r"\`*_{}[]()#+!|<>$~:" else char for char in text)
+                frame.fact(label, value)
 
 
 if __name__ == "__main__":

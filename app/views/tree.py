@@ -8,6 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from app import figures, words
+from app.comparison import allowed, row_name
+from app.data import Evidence, Shelf
 from app.state import Desk, Number, Text
 from app.tree_study import (
     MAX_DEPTH,
@@ -61,6 +63,8 @@ def show() -> None:
     )
     with answer:
         st.markdown(f"##### {_sentence(shown, found, chain, edited=text != BEST)}")
+        if decoded := _decoded(frame.shelf(), entry):
+            st.markdown(decoded)
         _cards(shown, found, chain)
     _draw(basis, parents, best.tree.parents, best.chain.parents)
     _details(basis, shown)
@@ -92,6 +96,28 @@ def _sentence(shown: Gain, found: Gain, chain: Gain, *, edited: bool) -> str:
         return f"{text}. No tree within these limits beats it."
     more = words.percent(found.speedup / chain.speedup - 1)
     return f"{text}, {more} more than a chain can: {other}."
+
+
+def _decoded(shelf: Shelf, entry: Evidence) -> str:
+    """What trees and chains of this pair gained when they were decoded; empty if none were."""
+    mine = entry.record
+    for record in shelf.comparisons:
+        if (record.machine.slug, record.pair_slug, record.dtype) == (
+            mine.machine.slug, mine.pair_slug, mine.dtype,
+        ):  # fmt: skip
+            greedy = [row for row in record.methods if row.sampling.temperature == 0]
+            trees, chains = allowed(greedy, ["tree"]), allowed(greedy, ["chain"])
+            if trees and chains:
+                parts = [
+                    f"{row_name(row)} {words.times(row.speedup.median)}"
+                    f" (90 %: {words.span(row.speedup.low, row.speedup.high)})"
+                    for row in (trees[0], chains[0])
+                ]
+                return (
+                    f"Decoded for real, {record.created[:10]}: {words.listing(parts)}. Predictions"
+                    " here leave out a tree's mask and its wider draft calls."
+                )
+    return ""
 
 
 def _kind(found: Gain, chain: Gain) -> str:

@@ -23,6 +23,7 @@ PAGES = {
     "tree": "tree",
     "roofline": "roofline",
     "validation": "validation",
+    "data": "data",
 }
 _DRAWN = """() => {
   const holders = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];

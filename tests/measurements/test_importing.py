@@ -1,0 +1,90 @@
+"""Do whole records join a folder, and does everything else leave it as it was?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from measurements import import_records, scan
+from tests.factories import (
+    COMPARISON_ID,
+    PROFILE_ID,
+    VALIDATION_ID,
+    write_demo,
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, bytes]:
+    root = tmp_path_factory.mktemp("elsewhere")
+    write_demo(root)
+    return {path.name: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def holds(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_whole_records_join_and_read_as_before(files, tmp_path):
+    done = import_records(files, tmp_path / "new")
+    assert set(done.accepted) == {PROFILE_ID, VALIDATION_ID, COMPARISON_ID}
+    assert done.refused == ()
+    found = scan(tmp_path / "new")
+    assert not found.problems
+    assert [len(x) for x in (found.profiles, found.validations, found.comparisons)] == [1, 1, 1]
+    written = {Path(name).name: content for name, content in holds(tmp_path / "new").items()}
+    assert written == files
+
+
+def test_a_second_import_changes_nothing(files, tmp_path):
+    import_records(files, tmp_path)
+    before = holds(tmp_path)
+    done = import_records(files, tmp_path)
+    assert done.accepted == ()
+    assert all("already" in reason for name, reason in done.refused if name.endswith(".json"))
+    assert holds(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda f: f.pop(f"{PROFILE_ID}.stages.parquet"), "stages.parquet cannot be read"),
+        (lambda f: f.update({f"{PROFILE_ID}.stages.parquet": b"x"}), "truncated or changed"),
+        (lambda f: f.update({f"{PROFILE_ID}.json": b"{"}), "is not JSON"),
+        (lambda f: f.update({f"{PROFILE_ID}.json": b"[]"}), "not a speculens record"),
+        (
+            lambda f: f.update({f"{PROFILE_ID}.json": f[f"{PROFILE_ID}.json"].replace(b"4", b"5")}),
+            "was edited",
+        ),
+    ],
+)
+def test_a_spoilt_record_is_refused_with_its_reason_and_the_others_join(
+    files, tmp_path, spoil, reason
+):
+    given = dict(files)
+    spoil(given)
+    done = import_records(given, tmp_path)
+    assert set(done.accepted) == {VALIDATION_ID, COMPARISON_ID}
+    assert any(name == f"{PROFILE_ID}.json" and reason in why for name, why in done.refused)
+    assert all("parquet" not in name for name in holds(tmp_path)), "no table without its record"
+    assert not scan(tmp_path).problems
+
+
+@pytest.mark.parametrize("name", ["../evil.json", "/etc/passwd", "a/b.json", ".hidden", "", "a\nb"])
+def test_names_that_lead_elsewhere_are_refused(tmp_path, name):
+    done = import_records({name: b"{}"}, tmp_path / "inner")
+    assert done.accepted == () and len(done.refused) == 1
+    assert holds(tmp_path) == {}
+
+
+def test_a_table_alone_is_refused(files, tmp_path):
+    name = f"{PROFILE_ID}.stages.parquet"
+    done = import_records({name: files[name]}, tmp_path)
+    assert done.refused == ((name, "belongs to no record that was accepted"),)
+
+
+def test_a_folder_that_cannot_be_written_is_a_reason(files, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = import_records(files, tmp_path / "file")
+    assert done.accepted == () and any("cannot be written" in why for _, why in done.refused)
