@@ -80,7 +80,7 @@ def _filtered(desk: Desk, record: ComparisonRecord) -> list[MethodRow]:
     samplings = {row.sampling.label: row.sampling for row in record.methods}
     wanted = Choice("sampling", next(iter(samplings)), tuple(samplings))
     methods = Several("methods", methods_of(record.methods))
-    left, right = st.columns([2, 5], gap="large")
+    left, right = st.columns([2, 5])
     with left:
         st.segmented_control(
             "Sampling", list(samplings), key=desk.place(wanted), required=True,

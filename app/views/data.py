@@ -157,7 +157,8 @@ def _machines(shelf: Shelf) -> None:
     st.subheader("Machines", anchor=False)
     st.caption(
         "Measured by each profile: what the machine can do at most, and medians of the stages that"
-        " every profile times. Compare only equal models and dtypes."
+        " every profile times, forwards over one token, host stages over any number. Compare only"
+        " equal models and dtypes."
     )
     rows = []
     for path, record in shelf.profiles:

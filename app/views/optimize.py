@@ -75,7 +75,7 @@ def _ask(
     desk: Desk, known: dict[str, tuple[Sampling, list[Candidate]]]
 ) -> tuple[Sampling, Constraints, list[Candidate]]:
     wanted = Choice("sampling", next(iter(known)), tuple(known))
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns([2, 3])
     with left:
         st.segmented_control(
             "Sampling", list(known), key=desk.place(wanted), required=True,

@@ -73,7 +73,7 @@ def show() -> None:
 def _limits(desk: Desk) -> tuple[int, int, int]:
     controls = ((NODES, "Most nodes [tokens]"), (DEPTH, "Most levels [tokens]"),
                 (WIDTH, "Most children of a node [tokens]"))  # fmt: skip
-    for column, (control, label) in zip(st.columns(3, gap="large"), controls, strict=True):
+    for column, (control, label) in zip(st.columns(3), controls, strict=True):
         with column:
             st.slider(label, int(control.low), int(control.high), key=desk.place(control))
             desk.refresh(control)
@@ -109,7 +109,7 @@ def _decoded(shelf: Shelf, entry: Evidence) -> str:
             trees, chains = allowed(greedy, ["tree"]), allowed(greedy, ["chain"])
             if trees and chains:
                 parts = [
-                    f"{row_name(row)} {words.times(row.speedup.median)}"
+                    f"{row_name(row)} at {words.times(row.speedup.median)}"
                     f" (90 %: {words.span(row.speedup.low, row.speedup.high)})"
                     for row in (trees[0], chains[0])
                 ]

@@ -49,13 +49,18 @@ def test_a_broken_file_stands_with_its_reason(visit, tmp_path):
     assert "No record" in app.markdown[0].value
 
 
-def test_the_outcome_of_an_import_is_shown_once(visit, demo):
-    from measurements import Imported
-
-    app = visit(demo, "data")
-    app.session_state["_imported"] = Imported(("profile-x",), (("a_b.json", "is not JSON"),))
-    app.run()
-    assert "profile-x" in app.success[0].value
-    assert "is not JSON" in app.error[0].value
-    app.run()
+def test_dropped_files_join_or_are_refused_and_the_outcome_is_shown_once(visit, demo, tmp_path):
+    whole = {path.name: path.read_bytes() for path in demo.rglob("*") if path.is_file()}
+    name = f"{VALIDATION_ID}.json"
+    app = visit(tmp_path, "data")
+    assert "No record" in app.markdown[0].value
+    app.file_uploader[0].set_value(
+        [(name, whole[name], "application/json"), ("a_b.json", b"{", "application/json")]
+    )
+    app.button[0].click().run()
+    assert not app.exception
+    assert VALIDATION_ID in app.success[0].value and "is not JSON" in app.error[0].value
+    assert "**1** record " in app.markdown[0].value
+    assert [record.id for _, record in scan(tmp_path).validations] == [VALIDATION_ID]
+    app.selectbox(key="control_inspect").set_value(VALIDATION_ID).run()
     assert not app.success and not app.error
