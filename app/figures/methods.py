@@ -108,7 +108,7 @@ def method_time(ranked: Sequence[MethodRow]) -> go.Figure:
             hovertemplate="%{y}<br>%{customdata}<br>measured<extra></extra>",
         )
     figure.update_layout(
-        barmode="stack", xaxis={"range": [0, 100], "tickvals": [0, 25, 50, 75, 100]}
+        barmode="stack", xaxis={"range": [0, 101], "tickvals": [0, 25, 50, 75, 100]}
     )
     names_down(figure, [_label(row) for row in ranked])
     return figure
@@ -137,7 +137,7 @@ def token_makers(ranked: Sequence[MethodRow]) -> go.Figure:
             hovertemplate="%{y}<br>%{customdata}<br>measured<extra></extra>",
         )
     figure.update_layout(
-        barmode="stack", xaxis={"range": [0, 100], "tickvals": [0, 25, 50, 75, 100]}
+        barmode="stack", xaxis={"range": [0, 101], "tickvals": [0, 25, 50, 75, 100]}
     )
     names_down(figure, [_label(row) for row in ranked])
     return figure

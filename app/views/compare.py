@@ -144,7 +144,7 @@ def _table(ranked: list[MethodRow]) -> None:
     st.caption(
         "Fastest first; the table saves itself as CSV. *Kept* is accepted over proposed drafts."
         " *Same text* counts decodes equal to plain decoding where a method promises that; in"
-        " 16-bit arithmetic rounding parts some."
+        " 16-bit arithmetic near-ties part some."
     )
     frame_of = pd.DataFrame(
         [

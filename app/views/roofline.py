@@ -143,7 +143,8 @@ def _hardware(desk: Desk) -> tuple[Hardware, str]:
         desk.refresh(own)
     rates = {"bfloat16": 1e12 * desk.refresh(OWN_TFLOPS)}
     bandwidth = 1e9 * desk.refresh(OWN_BANDWIDTH)
-    return Hardware("My machine", bandwidth, 1e12, rates, "typed in", "now"), "assumed"
+    any_size = 1.0  # of the memory: nothing on this page depends on it
+    return Hardware("My machine", bandwidth, any_size, rates, "typed in", "now"), "assumed"
 
 
 def _time(shape: ModelShape, hardware: Hardware, dtype: str, origin: str) -> StageTime:
