@@ -106,13 +106,17 @@ def test_samples_that_do_not_tell_the_sharpness_get_the_smallest():
     assert found.time.sharpness == 1
 
 
-def test_recorded_forwards_are_continued_from_few_tokens_to_many():
-    """The recorded profile of the embedded pair: fitted up to 5 tokens, asked for 7 to 17.
+@pytest.mark.parametrize(
+    ("name", "bound", "blunt"), [("67eda4", 0.04, 0.5), ("76f4ea", 0.26, 0.26)]
+)
+def test_recorded_forwards_are_continued_from_few_tokens_to_many(name, bound, blunt):
+    """Recorded profiles of the embedded pair: fitted up to 5 tokens, asked for 7 to 17.
 
-    Median times agree within 4 %; the machine's own spread (IQR) is above 10 %. A sharpness of 4,
-    which fits those few tokens as well, is 70 % off at 17: the choice matters.
+    Median times agree within 4 % on the first machine, whose own spread (IQR) is above 10 %. A
+    sharpness of 4, which fits those few tokens as well, is 70 % off at 17: the choice matters. On
+    the second, where weights lie packed, few tokens say less: 8 % at 7 and 25 % at 17.
     """
-    path, record = next((p, r) for p, r in scan(DATA).profiles if r.complete)
+    path, record = next((p, r) for p, r in scan(DATA).profiles if r.id.endswith(name))
     stages = load_profile(path).stages
     target = stages[stages.stage == "target"]
     config = json.loads((ZOO / record.target.name / "config.json").read_text())
@@ -137,8 +141,8 @@ def test_recorded_forwards_are_continued_from_few_tokens_to_many():
         ).time  # fmt: skip
         return time.seconds(asked.index.to_numpy(), asked.context) / asked.seconds - 1
 
-    assert abs(error()).max() < 0.04
-    assert error(sharpness=4.0).max() > 0.5
+    assert abs(error()).max() < bound
+    assert error(sharpness=4.0).max() > blunt
 
 
 def test_three_numbers_explain_the_published_times_of_magicdec():
