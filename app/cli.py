@@ -97,6 +97,9 @@ def optimize(
     max_verify: Annotated[
         int | None, typer.Option(help="Most tokens a round may have verified.")
     ] = None,
+    max_memory_mb: Annotated[
+        float | None, typer.Option(help="Most weights and tables beside the target. [MB]")
+    ] = None,
     chain_only: Annotated[bool, typer.Option(help="For engines without tree attention.")] = False,
     allow_lossy: Annotated[
         bool, typer.Option(help="Also methods that change the law of the text.")
@@ -141,8 +144,13 @@ def optimize(
 
     if max_verify is not None and max_verify < 1:
         raise BadInputError(f"tokens verified per round must be at least 1, not {max_verify}")
+    if max_memory_mb is not None and not max_memory_mb >= 0:
+        raise BadInputError(f"memory beside the target must be at least 0 MB, not {max_memory_mb}")
     constraints = Constraints(
-        lossless_only=not allow_lossy, chain_only=chain_only, max_verify=max_verify
+        lossless_only=not allow_lossy,
+        chain_only=chain_only,
+        max_verify=max_verify,
+        max_memory_bytes=None if max_memory_mb is None else 1e6 * max_memory_mb,
     )
     command.run(out, record, sampling, constraints, as_json)
 

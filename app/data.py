@@ -188,7 +188,11 @@ def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, list[Ca
     return {
         info.sampling.label: (
             info.sampling,
-            candidates(read[info.sampling.label], method_profile(profile, info.sampling.label)),
+            candidates(
+                read[info.sampling.label],
+                method_profile(profile, info.sampling.label),
+                profile.record,
+            ),
         )
         for info in profile.record.traces
     }

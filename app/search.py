@@ -7,7 +7,7 @@ from typing import Any
 
 from app.records import calibrations, draft_shape, method_profile, setting_of
 from app.words import method_name
-from measurements import Profile, RecordError
+from measurements import Profile, ProfileRecord, RecordError
 from simulator.calibration import Calibration
 from simulator.choice import Candidate, Choice, Constraints, choose
 from simulator.method_costs import AUTOREGRESSIVE
@@ -36,19 +36,23 @@ def search(
         )
     results = []
     for label in [sampling] if sampling is not None else list(known):
-        found = candidates(known[label], method_profile(profile, label))
+        found = candidates(known[label], method_profile(profile, label), profile.record)
         results.append(result(label, choose(found, constraints)))
     return results
 
 
-def candidates(calibration: Calibration, methods: MethodProfile | None) -> list[Candidate]:
+def candidates(
+    calibration: Calibration, methods: MethodProfile | None, record: ProfileRecord
+) -> list[Candidate]:
     """Chains of every length from the stage times, and every other method that was profiled."""
     resamples = calibration.resamples(seed=SEED, bootstrap=BOOTSTRAP)
     found = {}
     for gamma in CANDIDATES:
         method, parameters = setting_of("chain", {"num_draft_tokens": gamma})
         prediction = predict(calibration.scenario(gamma), resamples=resamples)
-        found[method, parameters] = Candidate(method, parameters, prediction)
+        found[method, parameters] = Candidate(
+            method, parameters, prediction, memory_bytes=record.draft.weight_bytes
+        )
     if methods is not None:
         for setting in methods.traces:
             if setting == AUTOREGRESSIVE or setting not in methods.costs:
@@ -59,6 +63,7 @@ def candidates(calibration: Calibration, methods: MethodProfile | None) -> list[
                 methods.predict(setting, seed=SEED, bootstrap=BOOTSTRAP),
                 lossless=parameters.get("rule") not in LOSSY,
                 shape=draft_shape(parameters),
+                memory_bytes=record.drafter_bytes.get(" ".join(setting)),
             )
     return list(found.values())
 
@@ -92,6 +97,7 @@ def as_row(candidate: Candidate) -> dict[str, Any]:
         },
         "tau": p.tau.L2,
         "work_per_token": candidate.work,
+        "memory_bytes": candidate.memory_bytes,
         "lossless": candidate.lossless,
         "extrapolated": p.provenance.get("extrapolated", 0.0),
     }

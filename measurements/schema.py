@@ -89,6 +89,8 @@ class ProfileHeader(_Record):
     ceilings: Ceilings
     batch: PositiveCount = 1
     seed: int
+    # "method parameters" -> what its drafter keeps beside the target [bytes]
+    drafter_bytes: dict[str, Count] = Field(default_factory=dict)
 
 
 class ProfileRecord(ProfileHeader):

@@ -23,6 +23,7 @@ from measurements import (
     Profile,
     ProfileHeader,
     ProfileRecord,
+    canonical_parameters,
     load_profile,
     new_record_id,
     save_profile,
@@ -34,6 +35,7 @@ from profiler.describe import model_info, prompt_set, recorded
 from profiler.jobs import Block, Done, MethodBlock, MethodTrace, all_jobs
 from profiler.lock import device_lock
 from profiler.machine import fingerprint, source_commit
+from profiler.memory import drafter_bytes
 from profiler.method_rounds import time_methods
 from profiler.methods import Method
 from profiler.progress import Report, Step, silent
@@ -221,6 +223,11 @@ def _begin(
         commit=source_commit(),
         ceilings=measure_ceilings(target.device, target.dtype),
         complete=False,
+        drafter_bytes={
+            f"{m.name} {canonical_parameters(m.parameters)}": drafter_bytes(m.drafter)
+            for m in plan.methods
+            if m.drafter is not None
+        },
         **identity,
     )
     return _Growing(root, header, None)

@@ -30,8 +30,8 @@ class Candidate:
     lossless : bool
     shape : str
         ``chain`` or ``tree``.
-    memory_bytes : float
-        Weights beside the target's. [bytes]
+    memory_bytes : float or None
+        Weights and tables beside the target's; None where they were not recorded. [bytes]
     """
 
     method: str
@@ -39,7 +39,7 @@ class Candidate:
     prediction: Prediction
     lossless: bool = True
     shape: Literal["chain", "tree"] = "chain"
-    memory_bytes: float = 0.0
+    memory_bytes: float | None = None
 
     @property
     def speedup(self) -> float:
@@ -96,10 +96,14 @@ class Constraints:
         verified = candidate.prediction.num_draft_tokens + 1
         if self.max_verify is not None and verified > self.max_verify:
             return f"verifies {verified} tokens a round, more than {self.max_verify}"
-        if self.max_memory_bytes is not None and candidate.memory_bytes > self.max_memory_bytes:
+        if self.max_memory_bytes is None:
+            return None
+        if candidate.memory_bytes is None:
+            return "what it needs beside the target was not recorded"
+        if candidate.memory_bytes > self.max_memory_bytes:
             return (
-                f"needs {candidate.memory_bytes / 1e6:.0f} MB beside the target, more than "
-                f"{self.max_memory_bytes / 1e6:.0f} MB"
+                f"needs {candidate.memory_bytes / 1e6:.3g} MB beside the target, more than "
+                f"{self.max_memory_bytes / 1e6:.3g} MB"
             )
         return None
 

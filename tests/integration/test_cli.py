@@ -67,6 +67,12 @@ def test_any_pair_goes_through_profile_predict_validate(
     assert speeds == sorted(speeds, reverse=True)
     assert (chosen["best"] is None) == (speeds[0] <= 1)
     assert {row["sampling"] for row in chosen["by_sampling"]} == {"T0", "T1"}
+    assert call(monkeypatch, "optimize", "--out", out, "--max-memory-mb", 0, "--json") == 0
+    nothing = json.loads(capsys.readouterr().out)
+    assert nothing["best"] is None and not nothing["ranking"]
+    assert all("MB beside the target, more than 0 MB" in r["reason"] for r in nothing["refused"])
+    assert call(monkeypatch, "optimize", "--out", out, "--max-memory-mb", -1) == 2
+    assert "at least 0 MB, not -1" in capsys.readouterr().err
     assert call(monkeypatch, "optimize", "--out", out, "--max-verify", 0) == 2
     assert "must be at least 1, not 0" in capsys.readouterr().err
     assert call(monkeypatch, "optimize", "--out", out, "--sampling", "T9") == 2

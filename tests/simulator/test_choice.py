@@ -61,14 +61,16 @@ def test_constraints_refuse_with_a_reason() -> None:
     lossy = candidate("typical", 3.0, lossless=False)
     tree = candidate("tree", 2.5, 16, shape="tree")
     big = candidate("big", 2.2, memory_bytes=5e8)
-    chain = candidate("chain", 2.0)
+    chain = candidate("chain", 2.0, memory_bytes=1e7)
+    unknown = candidate("unknown", 2.1)
     rules = Constraints(chain_only=True, max_memory_bytes=1e8)
-    made = choose([lossy, tree, big, chain], rules)
+    made = choose([lossy, tree, big, unknown, chain], rules)
     assert made.best is chain
     assert [reason for _, reason in made.refused] == [
         "changes the law of the text",
         "needs tree attention",
         "needs 500 MB beside the target, more than 100 MB",
+        "what it needs beside the target was not recorded",
     ]
     wide = choose([tree, chain], Constraints(max_verify=8))
     assert wide.refused[0][1] == "verifies 17 tokens a round, more than 8"
