@@ -92,6 +92,7 @@ def _show(summary: dict[str, Any]) -> None:
         ["measured read bandwidth", f"{summary['read_bandwidth_gb_per_s']:.1f} GB/s"],
         ["measured arithmetic", f"{summary['gflop_per_s']:.0f} GFLOP/s"],
         ["target weights read, share of bandwidth", f"{summary['bandwidth_share']:.0%}"],
-        ["methods with windows and rounds", str(len(summary["methods"]))],
     ]
+    if summary["methods"]:
+        rows.append(["other methods profiled", str(len(summary["methods"]))])
     output().print(table("Profile", ["measured, medians", ""], rows))
