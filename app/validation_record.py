@@ -32,7 +32,7 @@ from simulator.prediction import Prediction
 from simulator.validation import Measurement, compare, summarise
 
 if TYPE_CHECKING:
-    from profiler.measure import Run
+    from profiler.runs import Run
 
 
 Predictions = dict[tuple[str, Setting], Prediction]

@@ -6,7 +6,9 @@ ratios.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import pandas as pd
 
 from engine.events import Generation
 from engine.model import Model
@@ -15,46 +17,11 @@ from profiler.lock import device_lock
 from profiler.methods import AUTOREGRESSIVE, AUTOREGRESSIVE_COUPLED, Method
 from profiler.progress import Report, Step, silent
 from profiler.run import ProfilePlan
+from profiler.run_log import RunLog
+from profiler.runs import Run
 
 HOST_STAGES = ("draft_sampling", "sampling", "verification", "commit")
 """What a round does beside running models; the time no stage accounts for belongs to it too."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One decode of one prompt.
-
-    Attributes
-    ----------
-    prompt, repeat : int
-    sampling : Sampling
-    method : Method
-    tokens : tuple of int
-    provenance : tuple of str
-        One entry per token; see ``engine.events``.
-    num_rounds : int
-    num_accepted : int
-        Over all rounds. [tokens]
-    num_drafted : int
-        Over all rounds. [tokens]
-    seconds, prefill_seconds : float
-        Decoding proper and prompt. [s]
-    stage_seconds : dict
-        Per stage, summed over rounds; what they leave of ``seconds`` is unexplained. [s]
-    """
-
-    prompt: int
-    repeat: int
-    sampling: Sampling
-    method: Method
-    tokens: tuple[int, ...]
-    provenance: tuple[str, ...]
-    num_rounds: int
-    num_accepted: int
-    num_drafted: int
-    seconds: float
-    prefill_seconds: float
-    stage_seconds: dict[str, float]
 
 
 def measure(
@@ -65,7 +32,8 @@ def measure(
     *,
     repeats: int = 1,
     report: Report = silent,
-    between: Callable[[list[int], Sampling], None] = lambda prompt, sampling: None,
+    between: Callable[[list[int], Sampling], pd.DataFrame | None] = lambda prompt, sampling: None,
+    log: RunLog | None = None,
 ) -> list[Run]:
     """Decode every prompt autoregressively and with every method.
 
@@ -84,7 +52,10 @@ def measure(
     report : callable
     between : callable
         Called after all settings ran on a prompt, with its tokens and the sampling;
-        ``BlockTimer.time`` keeps stage times of the same minutes.
+        ``BlockTimer.time`` keeps stage times of the same minutes. What it returns goes
+        into the log.
+    log : RunLog, optional
+        Groups it holds are not measured again; every new one is added to it.
 
     Returns
     -------
@@ -100,14 +71,22 @@ def measure(
         for method in wanted:
             method.decode(target, short.request(encoded[0], plan.samplings[0], 0))
         for repeat, prompt, sampling in groups:
+            key = (repeat, prompt, sampling.label)
+            if log is not None and key in log:
+                runs += log.runs(key, wanted, plan.samplings)
+                continue
             request = plan.request(encoded[prompt], sampling, prompt + repeat * len(encoded))
             first = (prompt + repeat) % len(wanted)
+            group = []
             for method in wanted[first:] + wanted[:first]:
                 generation, stages = method.decode_with_clock(target, request)
-                runs.append(_record(generation, stages, prompt, repeat, sampling, method))
+                group.append(_record(generation, stages, prompt, repeat, sampling, method))
                 what = f"decoding {sampling.label}, {method.label}"
-                report(Step(what, len(runs), len(groups) * len(wanted)))
-            between(encoded[prompt], sampling)
+                report(Step(what, len(runs) + len(group), len(groups) * len(wanted)))
+            timed = between(encoded[prompt], sampling)
+            runs += group
+            if log is not None:
+                log.add(key, group, timed)
     return runs
 
 

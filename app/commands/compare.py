@@ -13,7 +13,7 @@ from app.words import method_name
 from measurements import ComparisonRecord, MethodRow, Sampling, save_record
 
 if TYPE_CHECKING:
-    from profiler.measure import Run
+    from profiler.runs import Run
 
 PAPER_TOP_K = 50
 """Staged speculative decoding (arXiv:2308.04623) samples with it."""

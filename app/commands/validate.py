@@ -28,8 +28,8 @@ from measurements import (
 
 if TYPE_CHECKING:
     from engine.model import Model
-    from profiler.measure import Run
     from profiler.run import ProfilePlan
+    from profiler.runs import Run
 
 CHAIN_LENGTHS = (1, 2, 4, 8)
 STALL_LIMIT = 0.05
