@@ -8,7 +8,14 @@ from typing import Literal
 
 import pandas as pd
 
-from measurements import Profile, RecordError, canonical_parameters, load_profile, scan
+from measurements import (
+    Profile,
+    RecordError,
+    Sampling,
+    canonical_parameters,
+    load_profile,
+    scan,
+)
 from simulator.calibration import Calibration
 from simulator.method_costs import Setting, read_method_costs
 from simulator.method_prediction import MethodProfile, read_method_traces
@@ -22,14 +29,23 @@ def calibrations(profile: Profile, stages: pd.DataFrame | None = None) -> dict[s
     traces of a kind of sampling that was not timed again are left out.
     """
     table = profile.stages if stages is None else stages
-    timed = set(table["mode"])
     found = {}
     for info in profile.record.traces:
-        mode: Mode = "greedy" if info.sampling.temperature == 0 else "sampled"
-        label = info.sampling.label
-        if mode in timed:
+        mode, label = _timed_mode(info.sampling, table), info.sampling.label
+        if mode is not None:
             found[label] = Calibration.from_tables(table, profile.traces[label], mode)
     return found
+
+
+def _timed_mode(sampling: Sampling, table: pd.DataFrame) -> Mode | None:
+    """The rows of a table of times that say what this sampling costs; None where there are none.
+
+    Profiles made before filtering was timed apart know one kind of drawing.
+    """
+    timed = set(table["mode"])
+    if sampling.mode in timed:
+        return sampling.mode
+    return "sampled" if sampling.mode == "filtered" and "sampled" in timed else None
 
 
 def setting_of(method: str, parameters: Mapping[str, int | float | str]) -> Setting:
@@ -37,13 +53,22 @@ def setting_of(method: str, parameters: Mapping[str, int | float | str]) -> Sett
     return method, canonical_parameters(parameters)
 
 
-def method_profile(profile: Profile, sampling: str) -> MethodProfile | None:
-    """Traces and costs of every profiled method; None where only the chain was profiled."""
-    if profile.windows is None or profile.rounds is None:
+def method_profile(
+    profile: Profile, sampling: str, rounds: pd.DataFrame | None = None
+) -> MethodProfile | None:
+    """Traces and costs of every profiled method; None where only the chain was profiled.
+
+    ``rounds`` replaces the profile's own timed rounds, where they were timed again.
+    """
+    table = profile.rounds if rounds is None else rounds
+    if profile.windows is None or table is None:
         return None
-    mode: Mode = "greedy" if sampling.startswith("T0-") or sampling == "T0" else "sampled"
+    known = {info.sampling.label: info.sampling for info in profile.record.traces}
+    mode = _timed_mode(known[sampling], table)
+    if mode is None:
+        return None
     return MethodProfile(
-        read_method_traces(profile.windows, sampling), read_method_costs(profile.rounds, mode)
+        read_method_traces(profile.windows, sampling), read_method_costs(table, mode)
     )
 
 

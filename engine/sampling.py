@@ -67,6 +67,13 @@ class Sampling:
         return self.temperature == 0
 
     @property
+    def mode(self) -> str:
+        """Which host work a choice is: ``greedy``, ``sampled``, or ``filtered`` before drawing."""
+        if self.greedy:
+            return "greedy"
+        return "sampled" if self.top_k is None and self.top_p is None else "filtered"
+
+    @property
     def label(self) -> str:
         """Short name used in file names and tables."""
         parts = [f"T{self.temperature:g}"]

@@ -19,7 +19,7 @@ def main(root: Path) -> None:
     profile = load_profile(path)
     print(f"{record.target.name} + {record.draft.name}, {record.dtype}, {record.machine.slug}")
     for info in record.traces:
-        mode = "greedy" if info.sampling.temperature == 0 else "sampled"
+        mode = info.sampling.mode
         trace = profile.trace(info.sampling)
         calibration = Calibration.from_tables(profile.stages, trace, mode)
         optimum = best_num_draft_tokens(

@@ -21,7 +21,7 @@ def main(root: Path) -> None:
     profile = load_profile(path)
     print(f"{record.target.name} + {record.draft.name}, {record.dtype}, {record.machine.slug}")
     for info in record.traces:
-        mode = "greedy" if info.sampling.temperature == 0 else "sampled"
+        mode = info.sampling.mode
         calibration = Calibration.from_tables(profile.stages, profile.trace(info.sampling), mode)
         scenario, resamples = calibration.scenario(4), calibration.resamples()
         room = 1.0 - scenario.trace.acceptance_rate

@@ -83,6 +83,13 @@ class Sampling(Frozen):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
 
     @property
+    def mode(self) -> Literal["greedy", "sampled", "filtered"]:
+        """Which host work a choice is: an argmax, a draw, or a draw from a filtered law."""
+        if self.temperature == 0:
+            return "greedy"
+        return "sampled" if self.top_k is None and self.top_p is None else "filtered"
+
+    @property
     def label(self) -> str:
         """Short name for file names and legends.
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 STAGE_NAMES = (
     "target", "draft", "draft_sampling", "sampling", "verification", "commit", "round", "prefill",
 )  # fmt: skip
-MODES = ("greedy", "sampled")
+MODES = ("greedy", "sampled", "filtered")
 MAX_TOP_TOKENS = 16
 
 STAGES_SCHEMA = pa.schema(

@@ -130,7 +130,7 @@ class Done:
     def __contains__(self, job: Block | Trace) -> bool:
         if isinstance(job, Trace):
             return (job.sampling.label, job.prompt) in self.traces
-        return (_mode(job.sampling), job.index) in self.blocks
+        return (job.sampling.mode, job.index) in self.blocks
 
     def missing(self, job: MethodBlock | MethodTrace, methods: Sequence[Method]) -> list[Method]:
         """Methods that a job has yet to measure; rounds are timed without a draft as well."""
@@ -138,7 +138,7 @@ class Done:
         if isinstance(job, MethodTrace):
             there, key = self.windows, (job.sampling.label, job.prompt)
         else:
-            there, key = self.rounds, (_mode(job.sampling), job.index)
+            there, key = self.rounds, (job.sampling.mode, job.index)
             wanted = [AUTOREGRESSIVE, *wanted]
         return [
             method
@@ -148,10 +148,6 @@ class Done:
 
 
 _METHOD = ("method", "parameters")
-
-
-def _mode(sampling: Sampling) -> str:
-    return "greedy" if sampling.greedy else "sampled"
 
 
 def _keys(frame: pd.DataFrame, *columns: str) -> list[tuple]:

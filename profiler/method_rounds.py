@@ -69,7 +69,7 @@ def time_methods(
         shared = {
             "method": method.name,
             "parameters": canonical_parameters(method.parameters),
-            "mode": "greedy" if sampling.greedy else "sampled",
+            "mode": sampling.mode,
             "block": block,
         }
         rows += [shared | row for row in _row(target, method, request)]

@@ -72,9 +72,11 @@ class ProfilePlan:
     method_blocks: int = 2
 
     def modes(self) -> list[Sampling]:
-        """One sampling per kind of host work: greedy, and the first that samples."""
-        greedy = [s for s in self.samplings if s.greedy][:1]
-        return greedy + [s for s in self.samplings if not s.greedy][:1]
+        """The first sampling of every kind of host work."""
+        first: dict[str, Sampling] = {}
+        for sampling in self.samplings:
+            first.setdefault(sampling.mode, sampling)
+        return list(first.values())
 
     def request(self, prompt: list[int], sampling: Sampling, prompt_index: int) -> Request:
         """The request that traces and validation decode for a prompt."""

@@ -125,7 +125,7 @@ def time_block(
         on_round=another,
     )
     shared = {
-        "mode": "greedy" if sampling.greedy else "sampled",
+        "mode": sampling.mode,
         "batch": 1,
         "repeat": block,
     }

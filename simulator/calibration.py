@@ -49,8 +49,8 @@ class Calibration:
         trace : table
             Columns prompt, position, context [tokens], target_prob,
             draft_prob, overlap; sorted by prompt and position.
-        mode : "greedy" or "sampled"
-            Which rows of stages to use: "greedy" for temperature 0.
+        mode : "greedy", "sampled" or "filtered"
+            Which rows of stages to use: "greedy" for temperature 0, "filtered" with top-k or top-p.
         batch : int, >= 1
 
         Returns

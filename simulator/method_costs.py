@@ -126,7 +126,7 @@ def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
         num_drafted [tokens], stage, seconds [s]; a round that lacks a stage took
         no time in it. The stage ``round`` is the whole of a round: what the
         others leave of it becomes ``rest``.
-    mode : "greedy" or "sampled"
+    mode : "greedy", "sampled" or "filtered"
 
     Returns
     -------

@@ -15,7 +15,7 @@ from simulator.costs import StageCurve
 from simulator.round_time import StageCosts
 from simulator.trace import AcceptanceTrace
 
-Mode = Literal["greedy", "sampled"]
+Mode = Literal["greedy", "sampled", "filtered"]
 _TIMED = ("target", "draft", "draft_sampling", "sampling", "verification", "commit")
 _ENOUGH = 3  # rounds that a median of differences needs
 _ROUNDING = 1e-5  # sums of float32 probabilities may exceed 1 by this much

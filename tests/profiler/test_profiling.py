@@ -146,3 +146,10 @@ def test_ratio_spread_covers_a_known_ratio_and_refuses_nothing_to_compare() -> N
     assert spread["high"] - spread["low"] < 0.05
     with pytest.raises(ValueError, match="equally many times"):
         ratio_spread([], [])
+
+
+def test_every_kind_of_host_work_is_timed_once() -> None:
+    samplings = (Sampling(), Sampling(0.7), Sampling(1.0), Sampling(1.0, top_k=50))
+    modes = ProfilePlan(samplings).modes()
+    assert [s.label for s in modes] == ["T0", "T0.7", "T1-k50"]
+    assert [s.mode for s in modes] == ["greedy", "sampled", "filtered"]
