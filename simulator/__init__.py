@@ -90,6 +90,7 @@ from simulator.roofline import (
 from simulator.roofline_points import RooflinePoint, free_tokens, roof, roofline_point
 from simulator.round_table import RoundTable, prefill_seconds, tabulate_rounds
 from simulator.round_time import StageCosts
+from simulator.round_variance import rounds_left, rounds_variance
 from simulator.rounds import simulate_chain, simulate_emitted_tokens
 from simulator.sample_size import (
     difference_told_apart,
@@ -269,6 +270,8 @@ __all__ = [
     "roof",
     "roofline_point",
     "round_traffic",
+    "rounds_left",
+    "rounds_variance",
     "sampled_accept_by_rank",
     "serving_speedup",
     "shape_from_config",

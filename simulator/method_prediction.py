@@ -19,6 +19,7 @@ from simulator.lookup import expected_emitted_with_misses
 from simulator.method_costs import AUTOREGRESSIVE, MethodCosts, PaidCells, Setting, pay_rounds
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import replay_windows
+from simulator.round_variance import rounds_variance
 from simulator.uniform_starts import uniform_emitted_tokens
 from simulator.windows import Windows
 
@@ -77,6 +78,7 @@ class MethodProfile:
         seed: int = 0,
         bootstrap: int = 400,
         confidence: float = 0.9,
+        future_prompts: int | None = None,
     ) -> Prediction:
         """See ``predict_method``; equal seeds pair the resamples of all settings."""
         for name, known in (("traces", self.traces), ("costs", self.costs)):
@@ -84,7 +86,7 @@ class MethodProfile:
                 raise ValueError(f"{setting[0]} {setting[1]} is not among the profiled {name}")
         return predict_method(
             self.traces[setting], self.costs[setting], self.costs[AUTOREGRESSIVE],
-            seed=seed, bootstrap=bootstrap, confidence=confidence,
+            seed=seed, bootstrap=bootstrap, confidence=confidence, future_prompts=future_prompts,
         )  # fmt: skip
 
 
@@ -96,6 +98,7 @@ def predict_method(
     seed: int = 0,
     bootstrap: int = 400,
     confidence: float = 0.9,
+    future_prompts: int | None = None,
 ) -> Prediction:
     """Tokens per round, time and speedup of a method at all three fidelities.
 
@@ -110,6 +113,9 @@ def predict_method(
         Number of resamples; 0 gives no interval.
     confidence : float, in (0, 1)
         [unitless]
+    future_prompts : int, >= 1, optional
+        The interval is then for what so many other prompts will measure, each decoded
+        once; without it, for the speedup on texts like these.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def predict_method(
 
     Notes
     -----
-    Equations (M6.6) and (M6.7) in docs/model.md. L2 replays the windows and
+    Equations (M6.6), (M6.7) and (M10.5) in docs/model.md. L2 replays the windows and
     pays every round where it starts. L1 lets rounds start anywhere: hazards by
     depth, prompt by prompt. L0 has one rate, the chance that the first draft is
     kept where there is one, held for the whole depth, and one cost, drafting
@@ -158,6 +164,17 @@ def predict_method(
     samples = (
         None if bootstrap == 0 else _samples(rounds, steps, costs, alone, prompts, seed, bootstrap)
     )
+    if samples is not None and future_prompts is not None:
+        samples = samples * _of_other_prompts(
+            rounds,
+            steps,
+            costs,
+            alone,
+            trace,
+            seed,
+            bootstrap,
+            one_count("future_prompts", future_prompts, 1),
+        )
     low, high = (None, None) if samples is None else percentile_interval(samples, confidence)
     return Prediction(
         num_draft_tokens=int(windows.num_drafted.max(initial=0)),
@@ -219,6 +236,35 @@ def _samples(
     baseline = alone.resample(rng, size)
     mine = costs.resample(rng, size)
     return steps.resampled_seconds(drawn, baseline) / rounds.resampled_seconds(drawn, mine)
+
+
+def _of_other_prompts(
+    rounds: PaidCells,
+    steps: PaidCells,
+    costs: MethodCosts,
+    alone: MethodCosts,
+    trace: MethodTrace,
+    seed: int,
+    size: int,
+    future_prompts: int,
+) -> FloatArray:
+    """Factors by which so many prompts, each decoded once, miss the speedup of all such texts."""
+    rng = np.random.default_rng((seed, 1))
+    number = trace.windows.lengths.size
+    drawn = rng.multinomial(future_prompts, np.full(number, 1.0 / number), size=size)
+    ratio = _times(steps, alone, drawn) / _times(rounds, costs, drawn)
+    everyone = np.ones((1, number), dtype=np.int64)
+    whole = _times(steps, alone, everyone) / _times(rounds, costs, everyone)
+    # the coins of one decode, in rounds of all these prompts
+    expected = drawn @ replay_windows(trace.windows).rounds_per_prompt
+    coins = np.sqrt(drawn @ rounds_variance(trace.windows)) / expected
+    return ratio / whole * np.exp(-coins * rng.standard_normal(size))
+
+
+def _times(paid: PaidCells, costs: MethodCosts, prompt_counts: IntArray) -> FloatArray:
+    """Time at the measured medians of prompts drawn so often [size]. [s]"""
+    medians = {(kind, stage): curve.medians[None, :] for kind, stage, curve in costs.curves()}
+    return paid.resampled_seconds(prompt_counts, medians)
 
 
 def _origin_shares(paid: PaidCells) -> dict[str, float]:

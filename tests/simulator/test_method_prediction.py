@@ -114,6 +114,46 @@ def test_intervals_cover_and_shrink_with_quieter_times() -> None:
     assert noisy.speedup_high - noisy.speedup_low > quiet.speedup_high - quiet.speedup_low
 
 
+def test_an_interval_for_other_prompts_covers_what_they_measure() -> None:
+    """A world of unequal prompts; decodes of others fall inside as often as promised."""
+    world = np.random.default_rng(3)
+    number, length, gamma, tries = 12, 30, 4, 150
+    inside = {None: 0, number: 0}
+    for _ in range(tries):
+        rates = np.repeat(world.beta(4, 2, size=2 * number), length)
+        known = chain_windows(rates[: number * length], [length] * number, gamma)
+        profile = profile_of(known, [gamma])
+        measured = simulated_rounds(rates[number * length :], length, gamma, world)
+        speedup = number * length * 1.02 / (measured * (1.0 + 0.1 * gamma + 0.02))
+        for future in inside:
+            got = profile.predict(CHAIN, bootstrap=120, future_prompts=future)
+            assert got.speedup_low is not None and got.speedup_high is not None
+            inside[future] += got.speedup_low <= speedup <= got.speedup_high
+    share = {future: hits / tries for future, hits in inside.items()}
+    # 90 % is promised; 12 prompts and 150 tries leave 5 points either way
+    assert share[number] == pytest.approx(0.9, abs=0.07)
+    assert share[None] < 0.83  # an interval for the mean alone promises too much
+
+
+def simulated_rounds(rates: np.ndarray, length: int, gamma: int, rng: np.random.Generator) -> int:
+    """Rounds of chain drafting along every text, coin by coin."""
+    rounds = 0
+    for text in rates.reshape(-1, length):
+        at = 0
+        while at < length:
+            drafts = min(gamma, length - at - 1)
+            coins = rng.uniform(size=drafts) < text[at : at + drafts]
+            at += 1 + (drafts if coins.all() else int(np.argmin(coins)))
+            rounds += 1
+    return rounds
+
+
+def test_other_prompts_are_at_least_one() -> None:
+    profile = profile_of(Windows.from_kept([0] * 4, [1] * 3 + [0], [4]), [1])
+    with pytest.raises(ValueError, match="future_prompts must be finite and >= 1, not 0"):
+        profile.predict(CHAIN, future_prompts=0)
+
+
 def test_tables_are_read_and_refused() -> None:
     table = {
         "method": ["chain"] * 3, "parameters": [CHAIN[1]] * 3, "sampling": ["T0"] * 3,
