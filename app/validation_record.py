@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -58,19 +58,27 @@ def predict_all(
 
 
 def predict_methods(
-    profile: Profile, labels: Sequence[str], wanted: Sequence[Setting]
+    profile: Profile,
+    labels: Sequence[str],
+    wanted: Sequence[Setting],
+    rounds: pd.DataFrame | None = None,
+    future_prompts: int | None = None,
 ) -> Predictions:
-    """Predictions of any methods that the profile holds at each sampling; others are left out."""
+    """Predictions of any methods that the profile holds at each sampling; others are left out.
+
+    Acceptance is the profile's; so are the times of rounds, unless others are given. Intervals
+    are for ``future_prompts`` other prompts where a number is given.
+    """
     predictions: Predictions = {}
     for label in labels:
-        known = method_profile(profile, label)
+        known = method_profile(profile, label, rounds)
         if known is None:
             raise RecordError(
                 profile.path, "holds chains only; run speculens profile --methods all first"
             )
         for setting in wanted:
             if setting in known.traces and setting in known.costs:
-                predictions[label, setting] = known.predict(setting)
+                predictions[label, setting] = known.predict(setting, future_prompts=future_prompts)
     return predictions
 
 
@@ -82,6 +90,7 @@ def build(
     samplings: Sequence[Sampling],
     repeats: int,
     same_prompts: bool,
+    replayed: Mapping[tuple[str, Setting], np.ndarray] | None = None,
 ) -> ValidationRecord:
     """The record of predictions beside the decodes they foretold.
 
@@ -101,6 +110,9 @@ def build(
         Passes over all prompts above temperature 0; at 0 there is one.
     same_prompts : bool
         Whether the profile decoded the same prompts.
+    replayed : mapping, optional
+        Rounds of each measured prompt along the target's own text behind it, one pass,
+        where the profile decoded others.
     """
     groups: dict[tuple[str, Setting], list[Run]] = defaultdict(list)
     for run in runs:
@@ -116,8 +128,15 @@ def build(
         pairs_profiled += [] if before is None else [(before, measurement)]
         sampling = by_label[label]
         passes = repeats if sampling.temperature > 0 else 1
-        expected = _expected_rounds(prediction, measurement, passes, same_prompts)
-        settings.append(_setting(sampling, setting, prediction, before, measurement, expected))
+        own = None if replayed is None else replayed[label, setting]
+        if same_prompts and len(prediction.rounds_per_prompt) == len(measurement.num_rounds):
+            own = prediction.rounds_per_prompt
+        settings.append(
+            _setting(
+                sampling, setting, prediction, before, measurement,
+                None if own is None else own * passes, same_prompts,
+            )
+        )  # fmt: skip
     return ValidationRecord(
         **header,
         repeats=repeats,
@@ -154,24 +173,20 @@ def _per_prompt(runs: Sequence[Run], quantity: Any) -> np.ndarray:
     return total
 
 
-def _expected_rounds(
-    prediction: Prediction, measurement: Measurement, passes: int, same_prompts: bool
-) -> np.ndarray:
-    """Predicted rounds of each prompt: its own replay, or the mean tau on other prompts."""
-    own = prediction.rounds_per_prompt * passes
-    if same_prompts and own.shape == measurement.num_rounds.shape:
-        return own
-    return measurement.num_tokens / prediction.tau.L2
-
-
 def _setting(
     sampling: Sampling,
     setting: Setting,
     prediction: Prediction,
     before: Prediction | None,
     measurement: Measurement,
-    expected_rounds: np.ndarray,
+    own_rounds: np.ndarray | None,
+    same_prompts: bool,
 ) -> SettingRow:
+    mean_rounds = measurement.num_tokens / prediction.tau.L2
+    expected_rounds = mean_rounds if own_rounds is None else own_rounds
+    of_prompts = None
+    if own_rounds is not None:
+        of_prompts = 0.0 if same_prompts else float(np.log(own_rounds.sum() / mean_rounds.sum()))
     low, high = measurement.speedup_interval()
     assert prediction.speedup_low is not None
     assert prediction.speedup_high is not None
@@ -191,9 +206,11 @@ def _setting(
             **asdict(prediction.speedup),
         ),
         rounds=RoundsRow(
-            measured=float(measurement.num_rounds.sum()), L2=float(expected_rounds.sum())
+            measured=float(measurement.num_rounds.sum()),
+            L2=float(expected_rounds.sum()),
+            same_texts=own_rounds is not None,
         ),
-        error=ErrorRow(**asdict(compare(prediction, measurement))),
+        error=ErrorRow(**asdict(compare(prediction, measurement)), log_tau_prompts=of_prompts),
         time_split={k: max(0.0, v) for k, v in measurement.time_split.items()},
         round_seconds={"measured": measurement.round_seconds, "L2": prediction.round_seconds},
         per_prompt=[

@@ -13,6 +13,8 @@ from engine.training.corpus import held_out_files
 
 _MIN_BODY_LINES = 3
 _MAX_CHARACTERS = 1200
+_MIN_CHARACTERS = 200
+_PASSAGE_LINES, _PASSAGE_EVERY = 14, 40
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,23 @@ class Prompts:
             raise InputError(f"number of prompts must be at least 1, not {number}")
         return Prompts(self.name, self.texts[:number])
 
+    def halves(self) -> tuple["Prompts", "Prompts"]:
+        """Every other prompt: one half to calibrate on, the other to predict.
+
+        Neighbours in a list are often alike, so both halves see all of it. A text that
+        stands in both is left out of the second.
+
+        Raises
+        ------
+        InputError
+            If a half would be empty.
+        """
+        first = self.texts[::2]
+        second = tuple(text for text in self.texts[1::2] if text not in first)
+        if not second:
+            raise InputError(f"{self.name} has too few different prompts to be cut into halves")
+        return Prompts(f"{self.name}, half 1", first), Prompts(f"{self.name}, half 2", second)
+
 
 def read_prompts(path: Path) -> Prompts:
     """Prompts from a JSONL file with a field ``prompt`` on every line.
@@ -108,6 +127,24 @@ def held_out_prompts() -> Prompts:
     longest = max((len(heads) for heads in per_module), default=0)
     texts = [heads[i] for i in range(longest) for heads in per_module if i < len(heads)]
     return Prompts("held-out stdlib", tuple(texts))
+
+
+def held_out_passages() -> Prompts:
+    """Passages out of the middle of the held-out modules, which the model is to go on with.
+
+    Taken round robin over the modules, as ``held_out_prompts``.
+    """
+    per_module = [_passages(path) for path in held_out_files()]
+    longest = max((len(passages) for passages in per_module), default=0)
+    texts = [passages[i] for i in range(longest) for passages in per_module if i < len(passages)]
+    return Prompts("held-out passages", tuple(dict.fromkeys(texts)))
+
+
+def _passages(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    starts = range(_PASSAGE_EVERY, len(lines) - _PASSAGE_LINES, _PASSAGE_EVERY)
+    passages = ["\n".join(lines[at : at + _PASSAGE_LINES]) + "\n" for at in starts]
+    return [text for text in passages if _MIN_CHARACTERS <= len(text) <= _MAX_CHARACTERS]
 
 
 def _function_heads(path: Path) -> list[str]:

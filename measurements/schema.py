@@ -154,17 +154,27 @@ class SpeedupRow(Fidelities):
 
 
 class RoundsRow(Frozen):
-    """Rounds of all prompts together; L2 is an expectation. [rounds]"""
+    """Rounds of all prompts together; L2 is an expectation. [rounds]
+
+    ``same_texts``: whether L2 was replayed along the target's own texts behind these very
+    prompts; else it is what the profile's mean tokens per round give.
+    """
 
     measured: Positive
     L2: Positive
+    same_texts: bool = False
 
 
 class ErrorRow(Frozen):
-    """Exact decomposition of log(predicted/measured speedup): the terms add up (M9)."""
+    """Exact decomposition of log(predicted/measured speedup): the terms add up (M9).
+
+    ``log_tau_prompts`` is the part of ``log_tau`` that other prompts account for; None
+    where these were not traced.
+    """
 
     log_speedup: float
     log_tau: float
+    log_tau_prompts: float | None = None
     log_round: float
     log_autoregressive: float
     log_round_by_stage: dict[str, float]
@@ -250,8 +260,10 @@ class ValidationRecord(_Record):
     settings: list[SettingRow]
     summary: ValidationSummary
     summary_profiled: ValidationSummary | None = None
-    stages_file: FileName | None = None
+    stages_file: FileName | None = None  # times taken between the decodes: of stages,
     stages_sha256: Sha256 | None = None
+    rounds_file: FileName | None = None  # or of the rounds of every method
+    rounds_sha256: Sha256 | None = None
 
 
 class Spread(Frozen):

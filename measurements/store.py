@@ -137,7 +137,10 @@ def save_profile(
 
 
 def save_validation(
-    root: Path, record: ValidationRecord, stages: pd.DataFrame | None = None
+    root: Path,
+    record: ValidationRecord,
+    stages: pd.DataFrame | None = None,
+    rounds: pd.DataFrame | None = None,
 ) -> Path:
     """Write a validation record; an incomplete one may be saved again as it grows.
 
@@ -148,6 +151,9 @@ def save_validation(
     stages : DataFrame, optional
         Stage times taken between the decodes, columns of
         ``measurements.tables.STAGES_SCHEMA``; file and hash go into the record.
+    rounds : DataFrame, optional
+        Rounds of methods timed between the decodes, columns of
+        ``measurements.method_tables.ROUNDS_SCHEMA``.
 
     Returns
     -------
@@ -162,9 +168,11 @@ def save_validation(
     path = record_path(root, record)
     _refuse_complete(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if stages is not None:
-        name, digest = _write_table(path, "stages", as_stages(stages), record.complete)
-        record = record.model_copy(update={"stages_file": name, "stages_sha256": digest})
+    for part, rows, conform in (("stages", stages, as_stages), ("rounds", rounds, as_rounds)):
+        if rows is not None:
+            name, digest = _write_table(path, part, conform(rows), record.complete)
+            update = {f"{part}_file": name, f"{part}_sha256": digest}
+            record = record.model_copy(update=update)
     _write_json(path, record)
     return path
 
@@ -278,10 +286,10 @@ def table_files(record: Record) -> list[tuple[str, str]]:
     tables: list[tuple[str | None, str | None]] = []
     if isinstance(record, ProfileRecord | ValidationRecord):
         tables += [(record.stages_file, record.stages_sha256)]
+        tables += [(record.rounds_file, record.rounds_sha256)]
     if isinstance(record, ProfileRecord):
         tables += [(info.file, info.sha256) for info in record.traces]
         tables += [(record.windows_file, record.windows_sha256)]
-        tables += [(record.rounds_file, record.rounds_sha256)]
     return [(name, digest) for name, digest in tables if name is not None and digest is not None]
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError
-from engine.prompts import Prompts, held_out_prompts, read_prompts
+from engine.prompts import Prompts, held_out_passages, held_out_prompts, read_prompts
+from engine.training.corpus import held_out_files
 from tests.tiny_models import tiny_tokenizer
 
 
@@ -20,6 +21,23 @@ def test_embedded_prompts_are_documented_functions_without_their_bodies() -> Non
 def test_first_prompts_span_many_modules() -> None:
     first = held_out_prompts().take(24).texts
     assert len(set(first)) == 24
+
+
+def test_passages_are_source_lines_of_held_out_modules() -> None:
+    passages = held_out_passages()
+    assert len(passages.texts) >= 200
+    sources = [path.read_text(encoding="utf-8") for path in held_out_files()]
+    for text in passages.texts[:40]:
+        assert any(text in source for source in sources)
+    assert len(set(passages.texts)) == len(passages.texts)
+
+
+def test_halves_share_no_text() -> None:
+    first, second = Prompts("p", ("a", "b", "c", "a", "d", "e")).halves()
+    assert first.texts == ("a", "c", "d") and second.texts == ("b", "e")
+    assert first.name != second.name
+    with pytest.raises(InputError, match="too few different prompts"):
+        Prompts("p", ("a", "a")).halves()
 
 
 def test_jsonl_files_are_read_and_blank_lines_skipped(tmp_path: Path) -> None:
