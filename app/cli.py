@@ -272,26 +272,40 @@ def bench(
 
 @app.command()
 def reproduce(
-    subject: Annotated[str, typer.Argument(help="What to reproduce: kv-cache.")],
+    subject: Annotated[
+        str, typer.Argument(help="What to reproduce; an unknown name lists the known ones.")
+    ],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer prompts, tokens, methods.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of finished decodes; default: inside --out.")
+    ] = None,
     target: Target = None,
     draft: Draft = None,
+    ngram: Annotated[
+        str | None, typer.Option(help="N-gram counted for the draft: zoo name or folder.")
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "bfloat16",
     prompts: PromptFile = None,
-    num_prompts: NumPrompts = 4,
-    new_tokens: NewTokens = 512,
+    num_prompts: NumPrompts = None,
+    new_tokens: Annotated[
+        int | None, typer.Option(help="Tokens decoded per prompt; the subject's own by default.")
+    ] = None,
     seed: Seed = 0,
     out: Out = DEFAULT_OUT,
     as_json: Json = False,
 ) -> None:
-    """Run a published experiment here and keep the result beside what was published."""
+    """Run a published experiment here and keep the result beside what was published; resumes."""
     from app.commands import reproduce as command
 
+    if new_tokens is None:
+        new_tokens = command.NEW_TOKENS.get(subject, command.DEFAULT_NEW_TOKENS)
     pair = PairOptions(
-        target, draft, device, dtype,
-        prompts=prompts, num_prompts=num_prompts, new_tokens=new_tokens, seed=seed,
+        target, draft, device, dtype, prompts=prompts, num_prompts=num_prompts,
+        new_tokens=new_tokens, seed=seed, ngram=ngram,
     )  # fmt: skip
-    command.run(subject, pair, out, as_json)
+    command.run(subject, pair, quick, out, state, report, as_json)
 
 
 @app.command()

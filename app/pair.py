@@ -36,6 +36,8 @@ class PairOptions:
     top_k, top_p
         Apply to every temperature above 0.
     new_tokens, seed : int
+    ngram : str or None
+        Zoo name or folder of an n-gram counted for the draft; None is the embedded draft's.
     """
 
     target: str | None = None
@@ -50,6 +52,7 @@ class PairOptions:
     top_p: float | None = None
     new_tokens: int = 128
     seed: int = 0
+    ngram: str | None = None
 
     def samplings(self) -> tuple[Sampling, ...]:
         """One sampling per temperature; warps are of no use at temperature 0."""

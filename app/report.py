@@ -15,7 +15,7 @@ from app import figures, words
 from app.style import CHART_CONFIG
 from measurements import ProfileRecord, SettingRow, ValidationRecord
 
-_PAGE = Path(__file__).parent / "assets" / "report.html"
+PAGE = Path(__file__).parent / "assets" / "report.html"
 
 
 def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -> str:
@@ -88,7 +88,7 @@ def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -
         f" {validation.machine.accelerator or validation.machine.cpu} ·"
         f" {validation.dtype} · {words.moment(validation.created)}"
     )
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title), subtitle=escape(subtitle), plotly=get_plotlyjs(), body="\n".join(body)
     )
 
@@ -140,7 +140,7 @@ def _section(heading: str, note: str, charts: dict[str, go.Figure]) -> str:
     if not charts:
         return ""
     drawn = "".join(
-        f"<div><h3>{escape(name)}</h3>{_chart(figure)}</div>" for name, figure in charts.items()
+        f"<div><h3>{escape(name)}</h3>{chart(figure)}</div>" for name, figure in charts.items()
     )
     return (
         f'<h2>{escape(heading)}</h2><p class="note">{escape(note)}</p>'
@@ -148,7 +148,8 @@ def _section(heading: str, note: str, charts: dict[str, go.Figure]) -> str:
     )
 
 
-def _chart(figure: go.Figure) -> str:
+def chart(figure: go.Figure) -> str:
+    """A figure as part of a page that carries the plotting library."""
     figure.update_layout(template="plotly_white", font={"color": "#1b2430"})
     html = figure.to_html(
         full_html=False, include_plotlyjs=False, config=CHART_CONFIG, default_width="100%"

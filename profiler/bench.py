@@ -20,10 +20,11 @@ from engine.sampling import Sampling
 from profiler.baselines import TransformersBaseline
 from profiler.catalogue import catalogue
 from profiler.lock import device_lock
-from profiler.measure import HOST_STAGES, measure
+from profiler.measure import measure
 from profiler.progress import Report, Step, silent
 from profiler.ratios import ratio_spread
 from profiler.run import ProfilePlan
+from profiler.runs import HOST_STAGES
 
 DRAFT_LENGTHS = (1, 2, 3, 4, 5, 6, 8)
 FORWARD_WIDTHS = (1, 8)

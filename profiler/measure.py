@@ -5,11 +5,14 @@ drift of a shared machine falls on all of them alike; what is quoted later are
 ratios.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
+from engine.clock import StageClock
+from engine.decode import Request
 from engine.events import Generation
 from engine.model import Model
 from engine.sampling import Sampling
@@ -18,10 +21,7 @@ from profiler.methods import AUTOREGRESSIVE, AUTOREGRESSIVE_COUPLED, Method
 from profiler.progress import Report, Step, silent
 from profiler.run import ProfilePlan
 from profiler.run_log import RunLog
-from profiler.runs import Run
-
-HOST_STAGES = ("draft_sampling", "sampling", "verification", "commit")
-"""What a round does beside running models; the time no stage accounts for belongs to it too."""
+from profiler.runs import Run, count_calls
 
 
 def measure(
@@ -79,8 +79,9 @@ def measure(
             first = (prompt + repeat) % len(wanted)
             group = []
             for method in wanted[first:] + wanted[:first]:
-                generation, stages = method.decode_with_clock(target, request)
-                group.append(_record(generation, stages, prompt, repeat, sampling, method))
+                clock = StageClock(target.device)
+                generation = method.decode(target, request, clock)
+                group.append(_record(generation, clock, request, prompt, repeat, sampling, method))
                 what = f"decoding {sampling.label}, {method.label}"
                 report(Step(what, len(runs) + len(group), len(groups) * len(wanted)))
             timed = between(encoded[prompt], sampling)
@@ -103,13 +104,18 @@ def _groups(
 
 def _record(
     generation: Generation,
-    stages: dict[str, float],
+    clock: StageClock,
+    request: Request,
     prompt: int,
     repeat: int,
     sampling: Sampling,
     method: Method,
 ) -> Run:
-    rounds = generation.rounds
+    rounds, laps = generation.rounds, clock.laps()
+    stages: dict[str, float] = defaultdict(float)
+    for lap in laps:
+        if lap.stage != "rest":
+            stages[lap.stage] += lap.seconds
     return Run(
         prompt=prompt,
         repeat=repeat,
@@ -122,5 +128,6 @@ def _record(
         num_drafted=sum(r.num_draft_tokens for r in rounds),
         seconds=generation.decode_seconds,
         prefill_seconds=generation.prefill_seconds,
-        stage_seconds=stages,
+        stage_seconds=dict(stages),
+        calls=count_calls(laps, rounds, len(request.prompt)),
     )

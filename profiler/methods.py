@@ -1,6 +1,5 @@
 """Which ways of decoding can be measured, as values: drafter, shape and rule together."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -73,18 +72,6 @@ class Method:
         return decode_speculative(
             target, self.drafter, mine, self.shape, clock=clock, on_round=on_round
         )
-
-    def decode_with_clock(
-        self, target: Model, request: Request
-    ) -> tuple[Generation, dict[str, float]]:
-        """Decode with stage times: the generation and seconds per stage, summed. [s]"""
-        clock = StageClock(target.device)
-        generation = self.decode(target, request, clock)
-        stages: dict[str, float] = defaultdict(float)
-        for lap in clock.laps():
-            if lap.stage != "rest":
-                stages[lap.stage] += lap.seconds
-        return generation, dict(stages)
 
 
 AUTOREGRESSIVE = Method("autoregressive")

@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.sampling import Sampling
 from measurements import canonical_parameters
 from profiler.methods import Method
-from profiler.runs import Run
+from profiler.runs import Calls, Run
 
 GroupKey = tuple[int, int, str]
 """(repeat, prompt, label of the sampling)."""
@@ -91,6 +91,7 @@ class RunLog:
             method = by_setting[fields["method"], fields["parameters"]]
             kept = {k: v for k, v in fields.items() if k not in ("method", "parameters")}
             kept["tokens"], kept["provenance"] = tuple(kept["tokens"]), tuple(kept["provenance"])
+            kept["calls"] = tuple(Calls(*call) for call in kept.get("calls", ()))
             made.append(Run(**{**kept, "method": method, "sampling": by_label[kept["sampling"]]}))
         return made
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.pair import DEFAULT_TEMPERATURES, PairOptions
 from app.terminal import notice, output, print_json, progress_bar, table
 from app.words import method_name
 from measurements import ComparisonRecord, MethodRow, Sampling, save_record
-
-if TYPE_CHECKING:
-    from profiler.runs import Run
 
 PAPER_TOP_K = 50
 """Staged speculative decoding (arXiv:2308.04623) samples with it."""
@@ -32,6 +28,7 @@ def run(
     from profiler.describe import header, recorded
     from profiler.measure import measure
     from profiler.run import ProfilePlan, encode_checked
+    from profiler.setting_row import setting_row
 
     samplings = pair.samplings()
     if pair.temperatures == DEFAULT_TEMPERATURES and pair.top_k is None and pair.top_p is None:
@@ -47,7 +44,7 @@ def run(
             target, encoded, plan, wanted, report=lambda s: show(s.what, s.done, s.total)
         )
     rows = [
-        _row([r for r in runs if (r.sampling, r.method) == key], runs)
+        setting_row([r for r in runs if (r.sampling, r.method) == key], runs)
         for key in dict.fromkeys((s, r.method) for s in plan.samplings for r in runs)
     ]
     if out is not None:
@@ -68,61 +65,13 @@ def run(
         output().print(table(title, headings, [_cells(row) for row in mine]))
 
 
-def _row(mine: list[Run], runs: list[Run]) -> dict[str, Any]:
-    from profiler.methods import AUTOREGRESSIVE
-    from profiler.ratios import ratio_spread
-
-    first = mine[0]
-    alike = [r for r in runs if r.sampling == first.sampling]
-    baseline = [r for r in alike if r.method == AUTOREGRESSIVE]
-    tokens = sum(len(r.tokens) for r in mine)
-    seconds = sum(r.seconds for r in mine)
-    drafted = sum(r.num_drafted for r in mine)
-    provenance = sum((Counter(r.provenance) for r in mine), Counter())
-    stages = sorted({stage for r in mine for stage in r.stage_seconds})
-    split = {s: sum(r.stage_seconds.get(s, 0.0) for r in mine) / seconds for s in stages}
-    return {
-        "method": first.method.name,
-        "parameters": dict(first.method.parameters),
-        "sampling": first.sampling.label,
-        "temperature": first.sampling.temperature,
-        "top_k": first.sampling.top_k,
-        "top_p": first.sampling.top_p,
-        "tau": tokens / sum(r.num_rounds for r in mine),
-        "draft_efficiency": sum(r.num_accepted for r in mine) / drafted if drafted else None,
-        "tokens_per_s": tokens / seconds,
-        "speedup": ratio_spread(
-            [r.seconds / len(r.tokens) for r in baseline], [r.seconds / len(r.tokens) for r in mine]
-        ),
-        "time_split": {**split, "rest": max(0.0, 1 - sum(split.values()))},
-        "provenance": {level: count / tokens for level, count in provenance.items()},
-        "lossless": first.method.lossless,
-        "identical_texts": _identical(mine, alike),
-    }
-
-
 def _as_recorded(row: dict[str, Any], sampling: Sampling) -> MethodRow:
     fields = {name: row[name] for name in MethodRow.model_fields}
     return MethodRow.model_validate({**fields, "sampling": sampling})
 
 
-def _identical(mine: list[Run], alike: list[Run]) -> dict[str, int] | None:
-    """Texts equal to autoregressive ones, where the method promises it; else None."""
-    rule = mine[0].method.rule
-    if not mine[0].method.lossless or not (mine[0].sampling.greedy or rule == "coupled"):
-        return None
-    plain = "rejection" if mine[0].sampling.greedy else rule
-    alone = {
-        (r.prompt, r.repeat): r.tokens
-        for r in alike
-        if r.method.drafter is None and r.method.rule == plain
-    }
-    same = sum(alone.get((r.prompt, r.repeat)) == r.tokens for r in mine)
-    return {"same": same, "texts": len(mine)}
-
-
 def _cells(row: dict[str, Any]) -> list[str]:
-    from profiler.measure import HOST_STAGES
+    from profiler.runs import HOST_STAGES
 
     host = (*HOST_STAGES, "rest")
     efficiency, speedup, split = row["draft_efficiency"], row["speedup"], row["time_split"]

@@ -2,77 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from app.pair import PairOptions
-from app.terminal import notice, output, print_json, progress_bar, table
+from app.studies import kv_cache
+from app.study_tables import Row, tables
+from app.terminal import notice, output, print_json, resumable, table
 from measurements import StudyRecord, save_record
 
+NEW_TOKENS = {"kv-cache": 512}
+"""Per prompt, where a subject wants more than others. [tokens]"""
+DEFAULT_NEW_TOKENS = 128
+PRINTED_ROWS = 40
+"""Longer tables are in the record and the report."""
 
-def run(subject: str, pair: PairOptions, out: Path, as_json: bool) -> None:
-    """Measure, save a study record and print its tables.
+
+class Subject(Protocol):
+    """A module of ``app.studies``."""
+
+    def study(self, pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
+        """Measure, resuming what lies below ``state``."""
+        ...
+
+    def figures(self, record: StudyRecord) -> dict[str, Any]:
+        """Plotly figures by title."""
+        ...
+
+
+SUBJECTS: Mapping[str, Subject] = {"kv-cache": kv_cache}
+
+
+def check(subject: str) -> None:
+    """Refuse an unknown subject.
 
     Raises
     ------
     InputError
-        If the subject is unknown.
+        Names the known ones.
     """
     from engine.errors import InputError
 
     if subject not in SUBJECTS:
         raise InputError(f"subject must be one of {', '.join(SUBJECTS)}, not '{subject}'")
-    study = SUBJECTS[subject](pair)
+
+
+def run(
+    subject: str,
+    pair: PairOptions,
+    quick: bool,
+    out: Path,
+    state: Path | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure, save a study record, print its tables, write a report."""
+    check(subject)
+    module = SUBJECTS[subject]
+    with resumable():
+        study = module.study(pair, quick, state or out / f"reproduce-{subject}")
     path = save_record(out, study)
+    if report is not None:
+        from app.study_report import render
+
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(render(study, module.figures(study)), encoding="utf-8")
+        notice(f"report {report}")
     if as_json:
         print_json({**study.model_dump(mode="json"), "record": str(path)})
     else:
-        _show(study)
+        _show(study.tables, study)
     notice(f"saved {path}")
 
 
-def _show(study: StudyRecord) -> None:
+def _show(measured: Mapping[str, list[Any]], study: StudyRecord) -> None:
     console = output()
-    for title, rows in {**study.tables, **study.published}.items():
-        headings = list(rows[0]) if rows else []
-        console.print(table(title, headings, [[_cell(row[h]) for h in headings] for row in rows]))
+    short: dict[str, list[Row]] = {t: r for t, r in measured.items() if len(r) <= PRINTED_ROWS}
+    for title, (headings, rows) in tables(short, study.published).items():
+        console.print(table(title, headings, rows))
+    for title in measured.keys() - short.keys():
+        console.print(f"{title}: {len(measured[title])} rows, in the record and the report")
     for note in study.notes:
-        console.print(note)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-KV_CACHE_LENGTHS: Sequence[int] = (32, 64, 128, 256, 512)
-
-
-def _kv_cache(pair: PairOptions) -> StudyRecord:
-    from engine.model import wrap
-    from profiler.describe import header
-    from profiler.kv_cache import measure_kv_cache, summary
-    from profiler.run import encode_checked
-
-    target, draft = pair.load_pair()
-    prompts = pair.load_prompts()
-    lengths = [n for n in KV_CACHE_LENGTHS if n <= pair.new_tokens]
-    lengths = lengths or [pair.new_tokens]
-    encoded = encode_checked(target, draft, prompts, max(lengths))
-    # the loop without a cache knows no lean forward: the same one on both sides
-    plain = wrap(target.name, target.hf, forward="transformers")
-    with progress_bar() as show:
-        samples = measure_kv_cache(
-            plain, encoded, lengths, report=lambda s: show(s.what, s.done, s.total)
-        )
-    rows: list[dict[str, Any]] = summary(samples).to_dict("records")  # type: ignore[assignment]
-    return StudyRecord(
-        **header("study", plain, draft, prompts, encoded, pair.dtype, max(lengths)),
-        name="kv-cache",
-        question="What is the key/value cache worth, by length of the generated text?",
-        tables={"greedy decoding with and without cache": rows},
-        notes=["speedup: median of paired ratios, prefill included; same_text: share of pairs"],
-    )
-
-
-SUBJECTS: dict[str, Callable[[PairOptions], StudyRecord]] = {"kv-cache": _kv_cache}
+        console.print(f"- {note}")

@@ -161,15 +161,19 @@ def test_reproduce_measures_the_cache_and_keeps_a_study(
     tmp_path: Path, prompts: Path, monkeypatch, capsys
 ) -> None:
     options = pair_options(tmp_path, "gpt2", prompts, tmp_path / "runs")
-    assert call(monkeypatch, "reproduce", "kv-cache", *options, "--json") == 0
+    report = tmp_path / "report.html"
+    reproduce = ["reproduce", "kv-cache", *options, "--quick", "--report", report]
+    assert call(monkeypatch, *reproduce, "--json") == 0
+    assert "Speed by length of the text" in report.read_text()
     study = json.loads(capsys.readouterr().out)
     (rows,) = study["tables"].values()
     assert [row["new_tokens"] for row in rows] == [24]
-    assert rows[0]["same_text"] == 1 and rows[0]["speedup"] > 0
+    assert rows[0]["same_text"] == 1 and rows[0]["speedup"] > 0 and rows[0]["pairs"] == 3
     ((path, saved),) = scan(tmp_path / "runs").studies
     assert str(path) == study["record"] and saved.name == "kv-cache"
     assert call(monkeypatch, "reproduce", "nothing", *options) == 2
-    assert "subject must be one of kv-cache, not 'nothing'" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert "subject must be one of kv-cache" in refusal and "not 'nothing'" in refusal
 
 
 def test_compare_and_decode_answer_in_json(
