@@ -172,11 +172,21 @@ def validate(
     out: Out = DEFAULT_OUT,
     record: Record = None,
     methods: Annotated[
-        str, typer.Option(help="chain, comma-separated names, or all that were profiled.")
-    ] = "chain",
+        str | None, typer.Option(help="chain, comma-separated names, or all that were profiled.")
+    ] = None,
     gamma: Gammas = None,
     repeats: Annotated[int, typer.Option(help="Passes over all prompts above temperature 0.")] = 2,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            help="full, quick or everything: profile half of each prompt set, foretell, decode "
+            "the other half."
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="With --plan: folder of what is done already.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Decode for real and put the prediction beside it, with the error explained."""
@@ -186,7 +196,16 @@ def validate(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, out, record, methods, gamma and _gammas(gamma), repeats, report, as_json)
+    if plan is not None:
+        from app.commands import campaign
+
+        if record is not None or gamma:
+            raise BadInputError("--plan profiles by itself: leave out --profile and --gamma")
+        campaign.run(plan, pair, out, state, methods, repeats, report, as_json)
+        return
+    command.run(
+        pair, out, record, methods or "chain", gamma and _gammas(gamma), repeats, report, as_json
+    )
 
 
 @app.command()

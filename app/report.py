@@ -47,7 +47,7 @@ def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -
         f'<p class="lead">{_rich(words.measured_verdict(validation))}</p>',
         f"<p>{_rich(words.foretold(validation))} {_rich(words.trust_verdict(validation))}</p>",
         _cards(validation),
-        _section(
+        section(
             "Speedup by number of draft tokens",
             "Lines are predictions at three fidelities, from the profile's acceptance and stages"
             " timed between the decodes; points were decoded for real, with 90 % intervals."
@@ -60,7 +60,7 @@ def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -
             },
         ),
         _time(validation, groups),
-        _section(
+        section(
             "Predicted against measured",
             "On the dotted line a prediction is exact (left). Right: the gain of every prompt at"
             " the best setting, sorted, with its own prediction.",
@@ -71,7 +71,7 @@ def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -
                 ),
             },
         ),
-        _section(
+        section(
             "What the errors consist of",
             "The error of the predicted speedup, split exactly. A part above zero made the"
             " prediction too high; the diamond is the sum. “Plain step” is a token decoded"
@@ -133,10 +133,11 @@ def _time(record: ValidationRecord, groups: dict[str, list[SettingRow]]) -> str:
         "Measured time for one emitted token: the first bar is decoding without drafts. The"
         " hatched top is wall time that no timed stage explains."
     )
-    return _section("Where the time goes", note, charts)
+    return section("Where the time goes", note, charts)
 
 
-def _section(heading: str, note: str, charts: dict[str, go.Figure]) -> str:
+def section(heading: str, note: str, charts: dict[str, go.Figure]) -> str:
+    """A heading, what there is to see, and figures by title; nothing where there are none."""
     if not charts:
         return ""
     drawn = "".join(

@@ -6,7 +6,7 @@ and have a contrast of at least 3:1 on the light and on the dark background.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -22,29 +22,8 @@ FIDELITY_MEANINGS = {
 }
 
 # What a reader wants apart; the small host stages are shown as one and named on hovering.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "target": ("target",),
-    "draft": ("draft",),
-    "host": ("draft_sampling", "sampling", "verification", "commit"),
-    "rest": ("rest",),
-}
 GROUP_COLOURS = {"target": "#1F83C6", "draft": "#E08A00", "host": "#0B9C78", "rest": "#8A8F98"}
-GROUP_LABELS = {
-    "target": "target",
-    "draft": "draft",
-    "host": "host work",
-    "rest": "unexplained",
-}
 GROUP_PATTERNS = {"target": "", "draft": "", "host": "", "rest": "/"}
-STAGE_LABELS = {
-    "target": "target forward",
-    "draft": "draft forwards",
-    "draft_sampling": "draft sampling",
-    "sampling": "token sampling",
-    "verification": "verification",
-    "commit": "cache commit",
-    "rest": "unexplained rest",
-}
 TAU_COLOUR, BASELINE_COLOUR = "#B0589E", "#6F5BC7"
 NEUTRAL = "#8A8F98"
 CHART_CONFIG: dict[str, Any] = {
@@ -113,28 +92,3 @@ def fade(colour: str, opacity: float) -> str:
     """``colour`` (#RRGGBB) with an opacity, for bands."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
-
-
-def grouped(stages: Mapping[str, float]) -> dict[str, float]:
-    """Stage values added up by group; a stage no group names is a level of a staged draft.
-
-    Examples
-    --------
-    >>> grouped({"target": 0.5, "lookup": 0.125, "commit": 0.125, "sampling": 0.0625})
-    {'target': 0.5, 'draft': 0.125, 'host': 0.1875, 'rest': 0.0}
-    """
-    home = {stage: group for group, members in GROUPS.items() for stage in members}
-    sums = dict.fromkeys(GROUPS, 0.0)
-    for stage, value in stages.items():
-        sums[home.get(stage, "draft")] += value
-    return sums
-
-
-def members(group: str, stages: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The stages that ``grouped`` put into ``group``, largest first, with readable names."""
-    home = {stage: name for name, parts in GROUPS.items() for stage in parts}
-    inside = [
-        (stage, value) for stage, value in stages.items() if home.get(stage, "draft") == group
-    ]
-    inside.sort(key=lambda item: -abs(item[1]))
-    return [(STAGE_LABELS.get(stage, stage), value) for stage, value in inside]

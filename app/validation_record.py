@@ -123,7 +123,7 @@ def build(
     pairs_profiled: list[tuple[Prediction, Measurement]] = []
     for (label, setting), prediction in predictions.items():
         measurement = _measurement(groups[label, setting], groups[label, AUTOREGRESSIVE])
-        before = None if profiled is None else profiled[label, setting]
+        before = None if profiled is None else profiled.get((label, setting))
         pairs.append((prediction, measurement))
         pairs_profiled += [] if before is None else [(before, measurement)]
         sampling = by_label[label]

@@ -80,6 +80,10 @@ class RunLog:
     def __contains__(self, key: GroupKey) -> bool:
         return key in self._groups
 
+    def count(self, sampling: str) -> int:
+        """Groups of a sampling, by its label."""
+        return sum(label == sampling for _, _, label in self._groups)
+
     def runs(
         self, key: GroupKey, methods: Sequence[Method], samplings: Sequence[Sampling]
     ) -> list[Run]:

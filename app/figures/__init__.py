@@ -1,5 +1,6 @@
 """Pure Plotly figure builders: records and predictions in, figures out."""
 
+from app.figures.campaign import errors_by_method
 from app.figures.choice import candidate_name, ranked_settings, speed_against_work
 from app.figures.errors import decomposition, per_prompt_speedup, predicted_against_measured
 from app.figures.methods import method_speedups, method_time, token_makers
@@ -18,6 +19,7 @@ __all__ = [
     "CurvePoint",
     "candidate_name",
     "decomposition",
+    "errors_by_method",
     "gain_curve",
     "gain_map",
     "method_speedups",

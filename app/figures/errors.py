@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from app.stage_groups import GROUP_LABELS, GROUPS, grouped, members
 from app.style import (
     BASELINE_COLOUR,
     FIDELITY_COLOURS,
     GROUP_COLOURS,
-    GROUP_LABELS,
     GROUP_PATTERNS,
-    GROUPS,
     MEASURED,
     NEUTRAL,
     TAU_COLOUR,
-    grouped,
-    members,
     new_figure,
 )
 from app.words import percent, sampling_name, setting_axis, setting_name, short_name, span, times

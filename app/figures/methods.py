@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from app.comparison import overlaps, row_name
+from app.stage_groups import GROUP_LABELS, GROUPS, grouped, members
 from app.style import (
     FIDELITY_COLOURS,
     GROUP_COLOURS,
-    GROUP_LABELS,
     GROUP_PATTERNS,
-    GROUPS,
     MEASURED,
     NEUTRAL,
     TAU_COLOUR,
-    grouped,
-    members,
     names_down,
     new_figure,
 )

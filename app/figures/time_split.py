@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from app.stage_groups import GROUP_LABELS, GROUPS, grouped, members
 from app.style import (
     GROUP_COLOURS,
-    GROUP_LABELS,
     GROUP_PATTERNS,
-    GROUPS,
-    grouped,
-    members,
     new_figure,
 )
 from app.words import percent, setting_axis, short_name

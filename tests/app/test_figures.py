@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from app import figures, style, words
+from app.stage_groups import grouped
 from simulator import Scenario, best_num_draft_tokens, speedup_from_rates
 from tests.factories import validation_record
 
@@ -116,7 +117,7 @@ def test_intervals_upside_down_by_rounding_do_not_break_the_scatter(groups):
 
 
 def test_levels_of_a_staged_draft_count_as_drafting():
-    assert style.grouped({"target": 0.5, "draft": 0.25, "ngram-T1.5": 0.25})["draft"] == 0.5
+    assert grouped({"target": 0.5, "draft": 0.25, "ngram-T1.5": 0.25})["draft"] == 0.5
 
 
 def _contrast(one: str, other: str) -> float:
