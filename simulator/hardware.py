@@ -28,7 +28,7 @@ class Hardware:
     source : str
         Where the figures come from.
     date : str
-        Of the source.
+        When the source was read, or the machine measured.
 
     Raises
     ------
@@ -94,51 +94,52 @@ def _tera(**rates: float) -> dict[str, float]:
 
 _NVIDIA = "https://www.nvidia.com/content/dam/en-zz/Solutions"
 _A100 = f"{_NVIDIA}/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf"
-_H100 = "https://resources.nvidia.com/en-us-tensor-core/nvidia-tensor-core-gpu-datasheet"
-_H200 = "https://resources.nvidia.com/en-us-data-center-overview/hpc-datasheet-sc23-h200"
-_B200 = "https://www.nvidia.com/en-us/data-center/dgx-b200 and hgx (of 8 GPUs; sparse halved)"
-_ADA = "https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf"
-_GA102 = f"{_NVIDIA}/geforce/ampere/pdf/NVIDIA-ampere-GA102-GPU-Architecture-Whitepaper-V1.pdf"
+_H100 = "https://www.nvidia.com/en-us/data-center/h100/"
+_H200 = "https://www.nvidia.com/en-us/data-center/h200/"
+_B200 = "https://resources.nvidia.com/en-us-blackwell-architecture/blackwell-architecture-technical-brief (HGX B200)"  # noqa: E501
+_L40 = f"{_NVIDIA}/design-visualization/support-guide/NVIDIA-L40-Datasheet-January-2023.pdf"
+_ADA = "https://images.nvidia.com/aem-dam/Solutions/Data-Center/l4/nvidia-ada-gpu-architecture-whitepaper-v2.1.pdf"
+_T4 = f"{_NVIDIA}/Data-Center/tesla-t4/t4-tensor-core-datasheet-951643.pdf; bandwidth: 10 Gbit/s x 256 bit"  # noqa: E501
+_V100 = "https://images.nvidia.com/content/technologies/volta/pdf/volta-v100-datasheet-update-us-1165301-r5.pdf"
+_GA102 = "https://images.nvidia.com/aem-dam/en-zz/Solutions/geforce/ampere/pdf/NVIDIA-ampere-GA102-GPU-Architecture-Whitepaper-V1.pdf"
 _GB202 = "https://images.nvidia.com/aem-dam/Solutions/geforce/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf"
 _MI300 = "https://www.amd.com/content/dam/amd/en/documents/instinct-tech-docs/data-sheets/amd-instinct-mi300x-data-sheet.pdf"
+_MI325 = "https://www.amd.com/en/products/accelerators/instinct/mi300/mi325x.html"
 _M2 = "https://www.apple.com/newsroom/2023/06/apple-introduces-m2-ultra; FLOP/s: en.wikipedia.org/wiki/Apple_M2"  # noqa: E501
 _M1 = "https://www.apple.com/newsroom/2021/10/introducing-m1-pro-and-m1-max-the-most-powerful-chips-apple-has-ever-built; FLOP/s: en.wikipedia.org/wiki/Apple_M1"  # noqa: E501
-_EPYC = "https://www.amd.com/en/products/processors/server/epyc/4th-generation-9004-and-8004-series/amd-epyc-9654.html; FLOP/s: 96 cores x 2.4 GHz x 32 (float32) or 64 (bfloat16) per cycle; 12 x 64 GB fitted"  # noqa: E501
-_XEON = "https://www.intel.com/content/www/us/en/products/sku/231746; FLOP/s: 56 cores x 2.0 GHz x 64 (float32) or 1024 (bfloat16, AMX) per cycle; 8 x 64 GB fitted"  # noqa: E501
+_EPYC = "https://www.amd.com/en/products/processors/server/epyc/4th-generation-9004-and-8004-series/amd-epyc-9654.html; FLOP/s: 96 cores x 2.4 GHz x 32 (float32) or 64 (bfloat16) per cycle; 12 x 64 GiB fitted"  # noqa: E501
+_XEON = "https://www.intel.com/content/www/us/en/products/sku/231746; FLOP/s: 56 cores x 2.0 GHz x 64 (float32) or 1024 (bfloat16, AMX) per cycle; 8 x 64 GiB fitted"  # noqa: E501
 
-# name: bandwidth [GB/s], memory [GB], dense TFLOP/s, source, date of the source
+# name: bandwidth [GB/s], memory [MiB, as drivers report it], dense TFLOP/s, source.
+# docs/sources.md says what was read for each figure, and which two documents disagree.
 _TABLE = {
-    "A100-SXM-80GB": (2039, 80, _tera(float32=19.5, half=312), _A100, "2021-06"),
-    "A100-PCIe-80GB": (1935, 80, _tera(float32=19.5, half=312), _A100, "2021-06"),
-    "A100-SXM-40GB": (1555, 40, _tera(float32=19.5, half=312), _A100, "2021-06"),
-    "H100-SXM": (3350, 80, _tera(float32=67, half=989.4, float8=1978.9), _H100, "2023-03"),
-    "H100-PCIe": (2000, 80, _tera(float32=51, half=756, float8=1513), _H100, "2023-03"),
-    "H200-SXM": (4800, 141, _tera(float32=67, half=989.4, float8=1978.9), _H200, "2023-11"),
-    "B200-SXM": (8000, 180, _tera(float32=75, half=2250, float8=4500), _B200, "2024-11"),
-    "L40S": (864, 48, _tera(float32=91.6, half=362.05, float8=733),
-             "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413", "2023-08"),
-    "L40": (864, 48, _tera(float32=90.5, half=181.05, float8=362),
-            f"{_NVIDIA}/design-visualization/support-guide/NVIDIA-L40-Datasheet-January-2023.pdf",
-            "2023-01"),
-    "L4": (300, 24, _tera(float32=30.3, half=121, float8=242.5),
-           "https://resources.nvidia.com/en-us-data-center-overview/l4-gpu-datasheet", "2023-03"),
-    "A10": (600, 24, _tera(float32=31.2, half=125),
-            f"{_NVIDIA}/Data-Center/a10/pdf/a10-datasheet.pdf", "2021-03"),
-    "T4": (300, 16, _tera(float32=8.1, float16=65),
-           f"{_NVIDIA}/Data-Center/tesla-t4/t4-tensor-core-datasheet-951643.pdf", "2019-03"),
-    "V100-SXM2-32GB": (900, 32, _tera(float32=15.7, float16=125),
-                       "https://images.nvidia.com/content/technologies/volta/pdf/"
-                       "volta-v100-datasheet-update-us-1165301-r5.pdf", "2020-01"),
-    "RTX-3090": (936, 24, _tera(float32=35.6, half=71), _GA102, "2021-04"),
-    "RTX-4090": (1008, 24, _tera(float32=82.6, half=165.2, float8=330.3), _ADA, "2022-09"),
-    "RTX-5090": (1792, 32, _tera(float32=104.8, half=209.5, float8=419), _GB202, "2025-01"),
-    "MI300X": (5300, 192, _tera(float32=163.4, half=1307.4, float8=2614.9), _MI300, "2023-12"),
-    "TPU-v5e": (819, 16, _tera(bfloat16=197), "https://cloud.google.com/tpu/docs/v5e", "2024-06"),
-    "M1-Max": (400, 64, _tera(float32=10.4), _M1, "2021-10"),
-    "M2-Ultra": (800, 192, _tera(float32=27.2), _M2, "2023-06"),
-    "EPYC-9654": (460.8, 768, _tera(float32=7.37, bfloat16=14.7), _EPYC, "2022-11"),
-    "Xeon-8480+": (307.2, 512, _tera(float32=7.17, bfloat16=114.7), _XEON, "2023-01"),
+    "A100-SXM-80GB": (2039, 81920, _tera(float32=19.5, half=312), _A100),
+    "A100-PCIe-80GB": (1935, 81920, _tera(float32=19.5, half=312), _A100),
+    "A100-SXM-40GB": (1555, 40960, _tera(float32=19.5, half=312), _A100),
+    "H100-SXM": (3350, 81559, _tera(float32=67, half=989.4, float8=1978.9), _H100),
+    "H100-PCIe": (2000, 81559, _tera(float32=51, half=756, float8=1513), _H100),
+    "H200-SXM": (4800, 143771, _tera(float32=67, half=989.4, float8=1978.9), _H200),
+    "B200-SXM": (8000, 183359, _tera(float32=80, half=2250, float8=4500), _B200),
+    "L40S": (864, 46068, _tera(float32=91.6, half=362.05, float8=733),
+             "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413"),
+    "L40": (864, 46068, _tera(float32=90.5, half=181.05, float8=362), _L40),
+    "L4": (300, 23034, _tera(float32=30.3, half=121, float8=242.5), _ADA),
+    "A10": (600, 23028, _tera(float32=31.2, half=125),
+            f"{_NVIDIA}/Data-Center/a10/pdf/a10-datasheet.pdf"),
+    "T4": (320, 15360, _tera(float32=8.1, float16=65), _T4),
+    "V100-SXM2-32GB": (900, 32768, _tera(float32=15.7, float16=125), _V100),
+    "RTX-3090": (936, 24576, _tera(float32=35.6, half=71), _GA102),
+    "RTX-4090": (1008, 24564, _tera(float32=82.6, half=165.2, float8=330.3), _ADA),
+    "RTX-5090": (1792, 32607, _tera(float32=104.8, half=209.5, float8=419), _GB202),
+    "MI300X": (5300, 196592, _tera(float32=163.4, half=1307.4, float8=2614.9), _MI300),
+    "MI325X": (6000, 262144, _tera(half=1307.4), _MI325),
+    "TPU-v5e": (819, 16384, _tera(bfloat16=197), "https://cloud.google.com/tpu/docs/v5e"),
+    "M1-Max": (400, 65536, _tera(float32=10.4, float16=10.4), _M1),
+    "M2-Ultra": (800, 196608, _tera(float32=27.2, float16=27.2), _M2),
+    "EPYC-9654": (460.8, 786432, _tera(float32=7.37, bfloat16=14.7), _EPYC),
+    "Xeon-8480+": (307.2, 524288, _tera(float32=7.17, bfloat16=114.7), _XEON),
 }  # fmt: skip
+_CHECKED = "2026-11-21"
 
 KNOWN_HARDWARE: tuple[str, ...] = tuple(_TABLE)
 """Names that ``known_hardware`` answers to."""
@@ -172,5 +173,5 @@ def known_hardware(name: str) -> Hardware:
         listed = ", ".join(lower[n] for n in near) or ", ".join(KNOWN_HARDWARE)
         raise ValueError(f"hardware {name!r} is not in the table; similar: {listed}")
     known = lower[name.lower()]
-    bandwidth, memory, rates, source, date = _TABLE[known]
-    return Hardware(known, bandwidth * 1e9, memory * 1e9, rates, source, date)
+    bandwidth, memory, rates, source = _TABLE[known]
+    return Hardware(known, bandwidth * 1e9, memory * 2.0**20, rates, source, _CHECKED)

@@ -185,7 +185,7 @@ def fitting_batch(
     >>> from simulator.known_models import known_shape
     >>> card, target = known_hardware("H100-SXM"), known_shape("Llama-3.1-8B")
     >>> fitting_batch(card, [target], 8000), fitting_batch(card, [target], 128_000)
-    (60, 3)
+    (66, 4)
     """
     kept = float(at_least("context", context, 0))
     free = hardware.memory - precision.weight * sum(s.num_parameters for s in shapes)
