@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.latent_attention import LatentAttention
 from simulator.model_shape import ModelShape
 
 
@@ -25,6 +26,8 @@ class _Family:
     all_biases: bool = False
     head_norms: bool = False
     shared_gate: bool = False
+    sinks: bool = False
+    expert_biases: bool = False
 
 
 _LLAMA = _Family()
@@ -35,7 +38,11 @@ _FAMILIES = {
     "mistral": _LLAMA,
     "mixtral": _LLAMA,
     "phi3": _LLAMA,
+    "smollm3": _LLAMA,
     "deepseek": _LLAMA,
+    "deepseek_v2": _LLAMA,
+    "deepseek_v3": _LLAMA,
+    "gpt_oss": _Family(sinks=True, expert_biases=True),
     "qwen2": _Family(qkv_bias=True),
     "qwen2_moe": _Family(qkv_bias=True, shared_gate=True),
     "qwen3": _Family(head_norms=True),
@@ -45,7 +52,8 @@ _FAMILIES = {
     "gemma3_text": _Family(tied=True, norms_per_layer=4, head_norms=True),
 }
 _REFUSED = {
-    "kv_lora_rank": "multi-head latent attention",
+    "index_topk": "attention to tokens that an indexer chooses",
+    "o_lora_rank": "a compressed output projection",
     "text_config": 'a model of several parts (pass config["text_config"])',
     "linear_num_value_heads": "linear attention",
     "ssm_cfg": "a state-space model",
@@ -75,7 +83,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     -----
     What configurations leave to the model class (biases, norms, tied
     embeddings) is known for GPT-2, GPT-NeoX (Pythia), Llama (SmolLM), Mistral,
-    Mixtral, Phi-3, Qwen 2 and 3, Gemma 1 to 3, DeepSeek-MoE. A model of any
+    Mixtral, Phi-3, Qwen 2 and 3, Gemma 1 to 3, gpt-oss, DeepSeek-MoE, V2 and V3. A model of any
     other type is read as a relative of Llama if its activation is SiLU and it
     says whether embeddings are tied; norms and biases of such a model, below
     0.1 % of the weights, may be counted wrongly.
@@ -95,12 +103,14 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     num_heads = _need(config, "num_attention_heads", "n_head")
     dense_layers = num_layers - _expert_layers(config, num_layers)
     windowed_layers = _windowed_layers(config, num_layers)
+    latent = _latent(config)
     sizes: dict[str, Any] = {
         "num_layers": num_layers,
         "hidden_size": hidden,
         "num_heads": num_heads,
         "num_kv_heads": config.get("num_key_value_heads") or num_heads,
-        "head_dim": config.get("head_dim") or _head_dim(hidden, num_heads),
+        "head_dim": latent.query_size if latent else _head_dim(config, hidden, num_heads),
+        "latent": latent,
         "dense_layers": dense_layers,
         "intermediate_size": _intermediate(config, hidden) if dense_layers else 0,
         "vocab_size": _need(config, "vocab_size"),
@@ -109,7 +119,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
         "windowed_layers": windowed_layers,
         "window": config["sliding_window"] if windowed_layers else 0,
         "position_embeddings": _need(config, "n_positions") if _is(config, "gpt2") else 0,
-        **(_experts(config) if dense_layers < num_layers else {}),
+        **(_experts(config, family) if dense_layers < num_layers else {}),
     }
     return ModelShape(**sizes, vector_parameters=_vectors(ModelShape(**sizes), family, config))
 
@@ -144,7 +154,21 @@ def _hidden(config: Mapping[str, Any]) -> int:
     return _need(config, "hidden_size", "n_embd")
 
 
-def _head_dim(hidden: int, num_heads: int) -> int:
+def _latent(config: Mapping[str, Any]) -> LatentAttention | None:
+    if not config.get("kv_lora_rank"):
+        return None
+    return LatentAttention(
+        query_rank=int(config.get("q_lora_rank") or 0),
+        latent_size=_need(config, "kv_lora_rank"),
+        rotary_size=_need(config, "qk_rope_head_dim"),
+        plain_size=_need(config, "qk_nope_head_dim"),
+        value_size=_need(config, "v_head_dim"),
+    )
+
+
+def _head_dim(config: Mapping[str, Any], hidden: int, num_heads: int) -> int:
+    if config.get("head_dim"):
+        return int(config["head_dim"])
     if hidden % num_heads:
         raise ValueError(
             f'config lacks "head_dim", and {num_heads} heads do not divide hidden size {hidden}'
@@ -174,7 +198,7 @@ def _expert_layers(config: Mapping[str, Any], num_layers: int) -> int:
     )
 
 
-def _experts(config: Mapping[str, Any]) -> dict[str, int]:
+def _experts(config: Mapping[str, Any], family: _Family) -> dict[str, int]:
     size = _need(config, "moe_intermediate_size", "intermediate_size")
     shared = config.get("shared_expert_intermediate_size")
     if shared is None:
@@ -185,6 +209,7 @@ def _experts(config: Mapping[str, Any]) -> dict[str, int]:
         "experts_per_token": _need(config, "num_experts_per_tok"),
         "expert_size": size,
         "shared_expert_size": int(shared),
+        "expert_vectors": 2 * size + _hidden(config) if family.expert_biases else 0,
     }
 
 
@@ -210,7 +235,8 @@ def _vectors(shape: ModelShape, family: _Family, config: Mapping[str, Any]) -> i
     total = family.norm_vectors * hidden * (family.norms_per_layer * layers + 1)
     biased = family.all_biases and config.get("attention_bias", True)
     if family.qkv_bias or biased or config.get("attention_bias"):
-        total += layers * (shape.query_width + shape.kv_width)
+        queries = shape.latent.query_rank if shape.latent else shape.query_width
+        total += layers * (queries + shape.kv_width)
     if biased or (config.get("attention_bias") and not family.qkv_bias):
         total += layers * hidden
     if family.all_biases or config.get("mlp_bias"):
@@ -220,4 +246,10 @@ def _vectors(shape: ModelShape, family: _Family, config: Mapping[str, Any]) -> i
         total += layers * 2 * shape.head_dim
     if family.shared_gate:
         total += shape.expert_layers * hidden
+    if family.sinks:
+        total += layers * shape.num_heads
+    if family.expert_biases:
+        total += shape.expert_layers * shape.num_experts  # of the router
+    if shape.latent:
+        total += layers * (shape.latent.query_rank + shape.latent.latent_size)
     return total

@@ -9,11 +9,13 @@ nothing about hardware or numbers per weight.
 from dataclasses import dataclass
 
 from simulator.checks import one_count
+from simulator.latent_attention import LatentAttention
 
 _AT_LEAST_ONE = ("num_layers", "hidden_size", "num_heads", "num_kv_heads", "head_dim", "vocab_size")
 _AT_LEAST_ZERO = (
     "dense_layers", "intermediate_size", "num_experts", "experts_per_token", "expert_size",
-    "shared_expert_size", "vector_parameters", "position_embeddings", "windowed_layers", "window",
+    "shared_expert_size", "expert_vectors", "vector_parameters", "position_embeddings",
+    "windowed_layers", "window",
 )  # fmt: skip
 
 
@@ -38,13 +40,19 @@ class ModelShape:
         Routed experts of a layer, those a token visits, their inner width.
     shared_expert_size : int, >= 0
         Inner width of the experts that every token visits, added up.
+    expert_vectors : int, >= 0
+        Biases of one routed expert.
     vector_parameters : int, >= 0
-        Norms, biases and other vectors of the whole model: read in every
-        forward, multiplied by no matrix.
+        Norms, biases and other vectors of the whole model but those of routed
+        experts: read in every forward, multiplied by no matrix.
     position_embeddings : int, >= 0
         Learned positions (GPT-2); 0 for rotary ones.
     windowed_layers, window : int, >= 0
-        Layers that attend to the last ``window`` tokens only. [tokens]
+        Layers that attend to the last ``window`` tokens only, the token itself
+        among them. [tokens]
+    latent : LatentAttention, optional
+        Of models whose heads share a cached latent (DeepSeek); it then rules
+        attention and cache, whatever num_kv_heads and head_dim.
 
     Raises
     ------
@@ -73,10 +81,12 @@ class ModelShape:
     experts_per_token: int = 0
     expert_size: int = 0
     shared_expert_size: int = 0
+    expert_vectors: int = 0
     vector_parameters: int = 0
     position_embeddings: int = 0
     windowed_layers: int = 0
     window: int = 0
+    latent: LatentAttention | None = None
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ONE:
@@ -109,8 +119,22 @@ class ModelShape:
 
     @property
     def kv_width(self) -> int:
-        """Width of a token's keys and values in one layer, together."""
+        """Numbers a token leaves in the cache of one layer: keys and values, or a latent."""
+        if self.latent:
+            return self.latent.cache_width
         return 2 * self.num_kv_heads * self.head_dim
+
+    @property
+    def pair_width(self) -> int:
+        """Multiplications of one layer's attention for one query and one key, all heads."""
+        return self.num_heads * self.latent.pair_width if self.latent else 2 * self.query_width
+
+    @property
+    def projection_values(self) -> int:
+        """Values that go into and come out of one layer's projections, per token."""
+        if self.latent:
+            return self.latent.projection_values(self.hidden_size, self.num_heads)
+        return 2 * self.hidden_size + 2 * self.query_width + self.kv_width
 
     @property
     def feed_forward_matrices(self) -> int:
@@ -120,6 +144,8 @@ class ModelShape:
     @property
     def attention_parameters(self) -> int:
         """Query, key, value and output projections of one layer."""
+        if self.latent:
+            return self.latent.parameters(self.hidden_size, self.num_heads)
         return self.hidden_size * (2 * self.query_width + self.kv_width)
 
     @property
@@ -146,6 +172,7 @@ class ModelShape:
             self.num_layers * self.attention_parameters
             + self.feed_forward_matrices * self.hidden_size * inner
             + router
+            + self.expert_layers * experts * self.expert_vectors
             + self.hidden_size * tables
             + self.vector_parameters
         )

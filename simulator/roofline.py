@@ -126,7 +126,8 @@ def operator_costs(
     forward; an expert if any token visits it (``expected_distinct_experts``).
     Attention computes all num_tokens x (context + num_tokens) scores, as
     kernels with a mask do; a causal kernel skips up to half of a prefill's.
-    Scores stay on the chip. Left out: FLOP of norms, rotations, softmax and
+    Scores stay on the chip. Latent attention is counted in its absorbed form
+    (``LatentAttention``). Left out: FLOP of norms, rotations, softmax and
     activation functions (below 2 % for the models of the table), intermediate
     results that kernels fuse, and communication between devices.
 
@@ -142,9 +143,9 @@ def operator_costs(
     read_out = new if logit_tokens is None else counts("logit_tokens", logit_tokens, 1)
     new, cached, rows, read_out = np.broadcast_arrays(new, cached, rows, read_out)
     tokens, hidden, layers = new * rows, shape.hidden_size, shape.num_layers
-    # keys a token sees, added over layers; a window caps the cached ones
+    # keys a token sees, added over layers; a window, the token in it, caps the cached ones
     keys = layers * (cached + new)
-    keys = keys - shape.windowed_layers * np.maximum(cached - shape.window, 0.0)
+    keys = keys - shape.windowed_layers * np.maximum(cached - (shape.window - 1), 0.0)
 
     def cost(
         flop: Some = 0.0, weights: Some = 0.0, kv: Some = 0.0, moved: Some = 0.0
@@ -159,14 +160,13 @@ def operator_costs(
 
     matrices, inner = shape.feed_forward_matrices, shape.dense_layers * shape.intermediate_size
     projections = layers * shape.attention_parameters
-    heads = shape.query_width
-    through = layers * (2 * hidden + 2 * heads + shape.kv_width)  # inputs and outputs
+    through = layers * shape.projection_values
     return {
         "projections": cost(2 * tokens * projections, projections, moved=tokens * through),
         "attention": cost(
-            4 * tokens * heads * keys,
+            2 * tokens * shape.pair_width * keys,
             kv=rows * keys * shape.kv_width,
-            moved=2 * tokens * heads * layers,
+            moved=tokens * shape.pair_width * layers,
         ),
         "kv_write": cost(kv=tokens * shape.kv_values_per_token),
         "feed_forward": cost(
@@ -197,7 +197,7 @@ def _experts(shape: ModelShape, tokens: FloatArray) -> tuple[Some, Some, Some, S
     visits = shape.experts_per_token + (shape.shared_expert_size > 0)
     return (
         2 * tokens * layers * (router + per_width * visited),
-        layers * (router + per_width * loaded),
+        layers * (router + per_width * loaded + distinct * shape.expert_vectors),
         0.0,
         tokens * layers * matrices * (visits * hidden + visited),
     )

@@ -8,6 +8,10 @@ TINY = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3, "num_attent
         "intermediate_size": 40, "pad_token_id": 0}  # fmt: skip
 GROUPED = {**TINY, "num_key_value_heads": 2}
 EXPERTS = {**GROUPED, "moe_intermediate_size": 12, "num_experts_per_tok": 2}
+LATENT = {**TINY, "num_key_value_heads": 4, "q_lora_rank": 10, "kv_lora_rank": 20,
+          "qk_rope_head_dim": 4, "qk_nope_head_dim": 6, "v_head_dim": 8,
+          "moe_intermediate_size": 12, "n_routed_experts": 8, "num_experts_per_tok": 2,
+          "n_shared_experts": 2, "first_k_dense_replace": 1}  # fmt: skip
 MODELS = {
     "GPT2": {"vocab_size": 96, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 16,
              "bos_token_id": 0, "eos_token_id": 0},
@@ -23,7 +27,13 @@ MODELS = {
     "Qwen3Moe": {**EXPERTS, "num_experts": 6, "mlp_only_layers": [1], "head_dim": 8},
     "Gemma": {**GROUPED, "head_dim": 16},
     "Gemma2": {**GROUPED, "head_dim": 16, "sliding_window": 8},
+    "Gemma3Text": {**GROUPED, "head_dim": 16, "sliding_window": 8},
     "Phi3": {**GROUPED},
+    "SmolLM3": {**GROUPED, "tie_word_embeddings": True},
+    "GptOss": {**EXPERTS, "intermediate_size": 12, "num_local_experts": 6, "head_dim": 16},
+    "DeepseekV2": {**LATENT, "q_lora_rank": None},
+    "DeepseekV2 query": {**LATENT, "attention_bias": True},
+    "DeepseekV3": LATENT,
 }  # fmt: skip
 
 
@@ -102,7 +112,8 @@ def test_relatives_of_llama_are_read_if_they_say_enough():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"kv_lora_rank": 512}, "multi-head latent attention is not covered"),
+        ({"kv_lora_rank": 512}, 'config lacks "qk_rope_head_dim"'),
+        ({"index_topk": 2048}, "attention to tokens that an indexer chooses is not covered"),
         ({"text_config": LLAMA}, "several parts"),
         ({"layer_types": ["linear_attention"]}, "'linear_attention': not covered"),
         ({"num_attention_heads": 5}, "5 heads do not divide hidden size 32"),

@@ -23,22 +23,34 @@ MODELS = {
     "GPT2": {**TINY, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
     "Llama": LLAMA,
     "Mixtral": {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "Mistral": {**LLAMA, "sliding_window": 4},
+    "Gemma2": {**LLAMA, "sliding_window": 4},
+    "GptOss": {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4},
 }
+LATENT = {**TINY, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+          "num_key_value_heads": 4, "intermediate_size": 40, "kv_lora_rank": 20,
+          "qk_rope_head_dim": 4, "qk_nope_head_dim": 6, "v_head_dim": 8,
+          "moe_intermediate_size": 12, "n_routed_experts": 8, "num_experts_per_tok": 2,
+          "n_shared_experts": 2, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1,
+          "topk_method": "greedy"}  # fmt: skip
 TOKENS, CONTEXT, BATCH = st.integers(1, 40), st.integers(0, 4000), st.integers(1, 64)
 NAMES = st.sampled_from(KNOWN_MODELS)
 
 
-@pytest.mark.parametrize(("num_tokens", "context", "batch"), [(1, 7, 1), (5, 7, 3), (11, 0, 2)])
-@pytest.mark.parametrize("family", MODELS)
-def test_flop_are_those_that_torch_counts(family, num_tokens, context, batch):
-    """Second implementation: FlopCounterMode over the Transformers model, to the last FLOP."""
+FORWARDS = pytest.mark.parametrize(
+    ("num_tokens", "context", "batch"), [(1, 7, 1), (5, 7, 3), (11, 0, 2)]
+)
+
+
+def flop_by_torch(family, fields, num_tokens, context, batch):
+    """The shape, and what FlopCounterMode counts on the Transformers model of that size."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     from torch.utils.flop_counter import FlopCounterMode
 
-    config = getattr(transformers, f"{family}Config")(**MODELS[family], attn_implementation="eager")
-    if family == "Mixtral":  # the grouped kernel over all experts is opaque to the counter
-        config._experts_implementation = "eager"
+    config = getattr(transformers, f"{family}Config")(**fields, attn_implementation="eager")
+    # the grouped kernel over all experts is opaque to the counter
+    config._experts_implementation = "eager"
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     cache = transformers.DynamicCache(config=config)
@@ -47,9 +59,68 @@ def test_flop_are_those_that_torch_counts(family, num_tokens, context, batch):
             model(torch.zeros(batch, context, dtype=torch.long), past_key_values=cache)
         with FlopCounterMode(display=False) as counter:
             model(torch.ones(batch, num_tokens, dtype=torch.long), past_key_values=cache)
-    shape = shape_from_config(config.to_dict())
-    ours = total_cost(operator_costs(shape, num_tokens, context, batch)).flop
-    assert ours == counter.get_total_flops()
+    return shape_from_config(config.to_dict()), counter.get_total_flops()
+
+
+@FORWARDS
+@pytest.mark.parametrize("family", MODELS)
+def test_flop_are_those_that_torch_counts(family, num_tokens, context, batch):
+    """Second implementation, to the last FLOP."""
+    shape, counted = flop_by_torch(family, MODELS[family], num_tokens, context, batch)
+    assert total_cost(operator_costs(shape, num_tokens, context, batch)).flop == counted
+
+
+@FORWARDS
+@pytest.mark.parametrize(("family", "query_rank"), [("DeepseekV2", None), ("DeepseekV3", 10)])
+def test_latent_attention_differs_from_transformers_by_its_form_alone(
+    family, query_rank, num_tokens, context, batch
+):
+    """Transformers expands the cached latents anew; all the rest is equal, to the last FLOP."""
+    fields = {**LATENT, "q_lora_rank": query_rank}
+    shape, counted = flop_by_torch(family, fields, num_tokens, context, batch)
+    costs = operator_costs(shape, num_tokens, context, batch)
+    sizes, layers, heads = shape.latent, shape.num_layers, shape.num_heads
+    pairs = batch * num_tokens * (context + num_tokens)
+    attention = 2 * layers * heads * pairs * (sizes.query_size + sizes.value_size)
+    anew = batch * context * sizes.latent_size * heads * (sizes.plain_size + sizes.value_size)
+    ours = total_cost(costs).flop - costs["attention"].flop
+    assert ours + attention + 2 * layers * anew == counted
+
+
+def test_the_absorbed_form_is_the_same_attention_at_the_flop_we_count():
+    """Its output equals that of Transformers' module; FlopCounterMode counts its products."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers.models.deepseek_v3 import modeling_deepseek_v3 as deepseek
+
+    config = transformers.DeepseekV3Config(
+        **LATENT, q_lora_rank=10, num_layers=1, attn_implementation="eager", rope_interleave=False
+    )
+    torch.manual_seed(0)
+    layer = deepseek.DeepseekV3Attention(config, layer_idx=0).double().eval()
+    n, heads, plain, value, rank, rotary = 6, 4, 6, 8, 20, 4
+    x = torch.randn(1, n, 32, dtype=torch.float64)
+    cos, sin = torch.ones(1, n, rotary).double(), torch.zeros(1, n, rotary).double()  # no turning
+    mask = torch.zeros(1, 1, n, n, dtype=torch.float64)  # every pair, as we count
+    keys, values = layer.kv_b_proj.weight.view(heads, plain + value, rank).split((plain, value), 1)
+    with torch.no_grad():
+        expected, _ = layer(x, (cos, sin), mask)
+        with FlopCounterMode(display=False) as counter:
+            query = layer.q_b_proj(layer.q_a_layernorm(layer.q_a_proj(x)))
+            query = query.view(n, heads, plain + rotary).transpose(0, 1)
+            latent, turned = layer.kv_a_proj_with_mqa(x)[0].split((rank, rotary), 1)
+            latent = layer.kv_a_layernorm(latent)
+            absorbed = torch.cat((query[..., :plain] @ keys, query[..., plain:]), 2)
+            scores = (absorbed @ torch.cat((latent, turned), 1).T * layer.scaling).softmax(2)
+            out = (scores @ latent) @ values.transpose(1, 2)
+            out = layer.o_proj(out.transpose(0, 1).reshape(1, n, heads * value))
+    # Transformers takes its softmax in float32
+    assert torch.allclose(out, expected, rtol=0, atol=1e-6)
+    assert expected.abs().mean() > 0.05
+    shape = replace(shape_from_config(config.to_dict()), num_layers=1, dense_layers=1)
+    costs = operator_costs(shape, n, 0)
+    assert costs["projections"].flop + costs["attention"].flop == counter.get_total_flops()
 
 
 @given(NAMES, TOKENS, CONTEXT, BATCH)
@@ -61,7 +132,7 @@ def test_flop_are_additive_over_the_tokens_of_a_forward(name, num_tokens, contex
     alone = operator_costs(shape, 1, places, batch)
     for operator in ("projections", "feed_forward", "experts", "logits"):
         assert together[operator].flop == pytest.approx(alone[operator].flop.sum(), rel=1e-12)
-    masked = 4 * batch * shape.query_width * shape.num_layers * num_tokens * (num_tokens - 1) / 2
+    masked = batch * shape.pair_width * shape.num_layers * num_tokens * (num_tokens - 1)
     assert together["attention"].flop - masked == pytest.approx(alone["attention"].flop.sum())
 
 
@@ -82,7 +153,7 @@ def test_weights_are_read_once_and_never_more_than_there_are(name, num_tokens, c
 
 @given(NAMES, TOKENS, CONTEXT, BATCH)
 def test_the_cache_is_read_whole_and_grows_by_what_is_written(name, num_tokens, context, batch):
-    shape = known_shape(name)
+    shape = replace(known_shape(name), windowed_layers=0)
     now = operator_costs(shape, num_tokens, context, batch)
     later = operator_costs(shape, num_tokens, context + 1, batch)
     grown = later["attention"].kv_bytes - now["attention"].kv_bytes
