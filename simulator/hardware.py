@@ -132,7 +132,7 @@ _TABLE = {
     "RTX-4090": (1008, 24564, _tera(float32=82.6, half=165.2, float8=330.3), _ADA),
     "RTX-5090": (1792, 32607, _tera(float32=104.8, half=209.5, float8=419), _GB202),
     "MI300X": (5300, 196592, _tera(float32=163.4, half=1307.4, float8=2614.9), _MI300),
-    "MI325X": (6000, 262144, _tera(half=1307.4), _MI325),
+    "MI325X": (6000, 262144, _tera(float32=163.4, half=1307.4, float8=2614.9), _MI325),
     "TPU-v5e": (819, 16384, _tera(bfloat16=197), "https://cloud.google.com/tpu/docs/v5e"),
     "M1-Max": (400, 65536, _tera(float32=10.4, float16=10.4), _M1),
     "M2-Ultra": (800, 196608, _tera(float32=27.2, float16=27.2), _M2),
