@@ -50,6 +50,7 @@ from simulator.hazards import (
 from simulator.improvements import Improvement, acceptance_change, rank_improvements
 from simulator.intervals import Resamples, draw_resamples, percentile_interval
 from simulator.known_models import KNOWN_MODELS, known_shape
+from simulator.latent_attention import LatentAttention
 from simulator.load import Load, simulate_load
 from simulator.lookup import expected_emitted_with_misses, hit_rate, lookup_windows
 from simulator.method_costs import MethodCosts, read_method_costs
@@ -158,6 +159,7 @@ __all__ = [
     "GrownTree",
     "Hardware",
     "Improvement",
+    "LatentAttention",
     "Load",
     "Measurement",
     "MethodCosts",

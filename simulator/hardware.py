@@ -22,7 +22,7 @@ class Hardware:
     bandwidth : float, > 0
         Memory bandwidth. [bytes/s]
     memory : float, > 0
-        Memory size. [bytes]
+        Memory size; of the table's devices, what the driver reports. [bytes]
     flop_per_second : mapping of str to float, > 0
         Dense matrix peak by dtype, accumulated in float32. [FLOP/s]
     source : str
