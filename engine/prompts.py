@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +27,13 @@ class Prompts:
     name : str
         File name, or ``held-out stdlib``.
     texts : tuple of str
+    sources : tuple of str
+        Where each text is from, if known; texts of one source are alike.
     """
 
     name: str
     texts: tuple[str, ...]
+    sources: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -65,24 +69,31 @@ class Prompts:
             return self
         if number < 1:
             raise InputError(f"number of prompts must be at least 1, not {number}")
-        return Prompts(self.name, self.texts[:number])
+        return Prompts(self.name, self.texts[:number], self.sources[:number])
 
     def halves(self) -> tuple["Prompts", "Prompts"]:
-        """Every other prompt: one half to calibrate on, the other to predict.
+        """Every other prompt of each source: one half to calibrate on, the other to predict.
 
-        Neighbours in a list are often alike, so both halves see all of it. A text that
-        stands in both is left out of the second.
+        So both halves see all there is. A text that stands in both is left out of the second.
 
         Raises
         ------
         InputError
             If a half would be empty.
         """
-        first = self.texts[::2]
-        second = tuple(text for text in self.texts[1::2] if text not in first)
+        halves: tuple[list[str], list[str]] = ([], [])
+        last: dict[str, int] = {}
+        for text, source in zip(self.texts, self.sources or [""] * len(self.texts), strict=True):
+            smaller = int(len(halves[1]) < len(halves[0]))
+            last[source] = 1 - last.get(source, 1 - smaller)
+            halves[last[source]].append(text)
+        first, second = halves[0], [text for text in halves[1] if text not in halves[0]]
         if not second:
             raise InputError(f"{self.name} has too few different prompts to be cut into halves")
-        return Prompts(f"{self.name}, half 1", first), Prompts(f"{self.name}, half 2", second)
+        return (
+            Prompts(f"{self.name}, half 1", tuple(first)),
+            Prompts(f"{self.name}, half 2", tuple(second)),
+        )
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -123,10 +134,7 @@ def held_out_prompts() -> Prompts:
     The model is to write the body. Functions are taken round robin over the
     modules, so that the first n prompts span as many modules as possible.
     """
-    per_module = [_function_heads(path) for path in held_out_files()]
-    longest = max((len(heads) for heads in per_module), default=0)
-    texts = [heads[i] for i in range(longest) for heads in per_module if i < len(heads)]
-    return Prompts("held-out stdlib", tuple(texts))
+    return _round_robin("held-out stdlib", _function_heads)
 
 
 def held_out_passages() -> Prompts:
@@ -134,10 +142,23 @@ def held_out_passages() -> Prompts:
 
     Taken round robin over the modules, as ``held_out_prompts``.
     """
-    per_module = [_passages(path) for path in held_out_files()]
-    longest = max((len(passages) for passages in per_module), default=0)
-    texts = [passages[i] for i in range(longest) for passages in per_module if i < len(passages)]
-    return Prompts("held-out passages", tuple(dict.fromkeys(texts)))
+    return _round_robin("held-out passages", _passages)
+
+
+def _round_robin(name: str, texts_of: Callable[[Path], list[str]]) -> Prompts:
+    """What is cut from every held-out module, taken in turns; a text that returns counts once."""
+    files = held_out_files()
+    per_module = [texts_of(path) for path in files]
+    longest = max(map(len, per_module), default=0)
+    chosen = [
+        (texts[i], path.stem)
+        for i in range(longest)
+        for path, texts in zip(files, per_module, strict=True)
+        if i < len(texts)
+    ]
+    once = {text: source for text, source in reversed(chosen)}
+    kept = [(text, source) for text, source in chosen if once.pop(text, None) == source]
+    return Prompts(name, tuple(t for t, _ in kept), tuple(s for _, s in kept))
 
 
 def _passages(path: Path) -> list[str]:

@@ -18,12 +18,14 @@ from engine.events import Round
 from engine.model import Model
 from engine.sampling import Sampling
 from measurements import canonical_parameters
-from profiler.methods import Method
+from profiler.methods import AUTOREGRESSIVE, Method
 
 ROW = 6
 """Rounds in a row of one method."""
 NOT_KEPT = 2
 """So many of them, from the first, are not kept."""
+PLAIN_ROWS = 3
+"""Rows of autoregressive steps in a block: every speedup is a ratio to them."""
 ROW_TOKENS = 24
 """Tokens after which a row ends anyway: now and then a round is cut, as at every text's end."""
 
@@ -64,20 +66,21 @@ def time_methods(
     tokens = min(ROW_TOKENS, limit - context)
     request = Request(prompt, tokens, sampling, seed=int(rng.integers(2**31)))
     rows: list[dict[str, object]] = []
-    for index in rng.permutation(len(methods)):
-        method = methods[index]
+    planned = [(m, row) for m in methods for row in range(PLAIN_ROWS if m == AUTOREGRESSIVE else 1)]
+    for index in rng.permutation(len(planned)):
+        method, number = planned[index]
         shared = {
             "method": method.name,
             "parameters": canonical_parameters(method.parameters),
             "mode": sampling.mode,
             "block": block,
         }
-        rows += [shared | row for row in _row(target, method, request)]
+        rows += [shared | row for row in _row(target, method, request, number * ROW)]
     return pd.DataFrame(rows)
 
 
-def _row(target: Model, method: Method, request: Request) -> list[dict[str, object]]:
-    """Stage times of the kept rounds of one decode."""
+def _row(target: Model, method: Method, request: Request, first: int) -> list[dict[str, object]]:
+    """Stage times of the kept rounds of one decode; rounds are numbered from ``first``."""
     clock = StageClock(target.device)
     rounds: list[Round] = []
 
@@ -94,7 +97,7 @@ def _row(target: Model, method: Method, request: Request) -> list[dict[str, obje
                 seconds[lap.round][lap.stage] += lap.seconds
     return [
         {
-            "round": index,
+            "round": first + index,
             "context": len(request.prompt) - 1 + done.start,
             "num_drafted": done.num_draft_tokens,
             "stage": stage,

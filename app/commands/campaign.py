@@ -46,36 +46,34 @@ class Plan:
     ----------
     labels : tuple of str or None
         Of methods of the catalogue; None is every one.
-    samplings : tuple of (temperature, top-k)
-    num_prompts : int
-        In each half of each prompt set.
+    parts : tuple of (samplings, number of prompts)
+        Samplings as (temperature, top-k); so many prompts in each half of each set. Greedy
+        texts differ most in how they are drafted, so temperature 0 has more of them.
     both_sets : bool
         Whether there is a second prompt set beside the first.
     """
 
     labels: tuple[str, ...] | None
-    samplings: tuple[tuple[float, int | None], ...]
-    num_prompts: int
+    parts: tuple[tuple[tuple[tuple[float, int | None], ...], int], ...]
     both_sets: bool
 
 
+GREEDY: tuple[tuple[float, int | None], ...] = ((0.0, None),)
+DRAWN: tuple[tuple[float, int | None], ...] = ((0.7, None), (1.0, None), (1.0, 50))
 PLANS = {
     "full": Plan(
         (
             "chain γ 2", "chain γ 4", "chain γ 8", "chain γ 6, rule block",
-            "chain γ 6, rule coupled", "chain γ 6, candidates 8", "tree tree 4-2-1, nodes 20",
-            "tree tree 4-2-1, rule match", "tree tree grown, nodes 12",
-            "staged γ 4, lower lookup+ngram-T1", "staged γ 8, lower lookup+ngram-T1",
-            "staged tree 2-2-1-1, lower ngram-T1", "ngram γ 2, counted ngram-T1", "lookup γ 4",
-            "lookup γ 10", "diffusion γ 4, steps 1", "diffusion γ 8, steps 2", "medusa nodes 16",
-            "medusa nodes 16, rule typical", "hydra nodes 16", "mtp γ 2", "mtp γ 4",
+            "tree tree 4-2-1, nodes 20", "tree tree grown, nodes 12",
+            "staged γ 8, lower lookup+ngram-T1", "ngram γ 2, counted ngram-T1", "lookup γ 4",
+            "diffusion γ 8, steps 2", "medusa nodes 16", "hydra nodes 16", "mtp γ 4",
         ),
-        ((0.0, None), (0.7, None), (1.0, None), (1.0, 50)), 40, True,
+        ((GREEDY, 100), (DRAWN, 60)), True,
     ),
     "quick": Plan(
-        ("chain γ 2", "chain γ 4", "lookup γ 4"), ((0.0, None), (1.0, 50)), 6, False
+        ("chain γ 2", "chain γ 4", "lookup γ 4"), ((((0.0, None), (1.0, 50)), 6),), False
     ),
-    "everything": Plan(None, ((0.0, None), (0.7, None), (1.0, None), (1.0, 50)), 40, True),
+    "everything": Plan(None, ((GREEDY, 40), (DRAWN, 40)), True),
 }  # fmt: skip
 
 
@@ -100,7 +98,7 @@ def run(
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, not {repeats}")
     plan = PLANS[name]
-    samplings = _samplings(plan, pair)
+    parts = _parts(plan, pair)
     sets = _prompt_sets(plan, pair)
     target, draft = pair.load_pair()
     wanted = catalogue(target, draft, [n.strip() for n in (methods or "all").split(",")])
@@ -113,17 +111,28 @@ def run(
             )
         wanted = [known[label] for label in plan.labels if label in known]
     stages = StagePlan(blocks=BLOCKS)
-    measured = ProfilePlan(
-        samplings, pair.new_tokens, pair.seed, stages, tuple(wanted), method_blocks=BLOCKS
-    )
+    plans = [
+        (
+            ProfilePlan(
+                samplings, pair.new_tokens, pair.seed, stages, tuple(wanted), method_blocks=BLOCKS
+            ),
+            number,
+        )
+        for samplings, number in parts
+    ]
     folder = out / "campaign" if state is None else state
-    records = []
+    records: list[ValidationRecord] = []
     with resumable():
-        for number, prompts in enumerate(sets, start=1):
-            notice(f"prompt set {number} of {len(sets)}: {prompts.name}")
-            records.append(
-                _one_set(target, draft, prompts, plan, measured, pair, out, folder, repeats)
-            )
+        for prompts in sets:
+            for measured, number in plans:
+                labels = ", ".join(s.label for s in measured.samplings)
+                halves = prompts.take(2 * number)
+                notice(
+                    f"part {len(records) + 1} of {len(sets) * len(plans)}: {prompts.name}, {labels}"
+                )
+                records.append(
+                    _one_part(target, draft, halves, measured, pair.dtype, out, folder, repeats)
+                )
     found = verdict(records)
     if report is not None:
         from app.campaign_report import render
@@ -137,14 +146,19 @@ def run(
         _show(found)
 
 
-def _samplings(plan: Plan, pair: PairOptions) -> tuple[Sampling, ...]:
-    """Those of the plan, unless the command line names some."""
+def _parts(plan: Plan, pair: PairOptions) -> list[tuple[tuple[Sampling, ...], int]]:
+    """Samplings and prompts of the plan, unless the command line names others."""
     from engine.sampling import Sampling
 
-    asked = pair.temperatures != DEFAULT_TEMPERATURES or pair.top_k or pair.top_p
-    if asked:
-        return pair.samplings()
-    return tuple(Sampling(temperature, top_k) for temperature, top_k in plan.samplings)
+    if pair.temperatures != DEFAULT_TEMPERATURES or pair.top_k or pair.top_p:
+        return [(pair.samplings(), pair.num_prompts or plan.parts[-1][1])]
+    return [
+        (
+            tuple(Sampling(temperature, top_k) for temperature, top_k in samplings),
+            pair.num_prompts or number,
+        )
+        for samplings, number in plan.parts
+    ]
 
 
 def _prompt_sets(plan: Plan, pair: PairOptions) -> list[Prompts]:
@@ -154,17 +168,15 @@ def _prompt_sets(plan: Plan, pair: PairOptions) -> list[Prompts]:
     sets = [held_out_prompts(), held_out_passages()] if plan.both_sets else [held_out_prompts()]
     if pair.prompts is not None:
         sets[-1] = read_prompts(pair.prompts)
-    number = 2 * (pair.num_prompts or plan.num_prompts)
-    return [prompts.take(number) for prompts in sets]
+    return sets
 
 
-def _one_set(
+def _one_part(
     target: Model,
     draft: Model,
     prompts: Prompts,
-    plan: Plan,
     measured: ProfilePlan,
-    pair: PairOptions,
+    dtype: str,
     out: Path,
     folder: Path,
     repeats: int,
@@ -179,9 +191,9 @@ def _one_set(
     first, second = prompts.halves()
     texts = encode_checked(target, draft, first, measured.new_tokens)
     encoded = encode_checked(target, draft, second, measured.new_tokens)
-    fields = header("validation", target, draft, second, encoded, pair.dtype, measured.new_tokens)
+    fields = header("validation", target, draft, second, encoded, dtype, measured.new_tokens)
     identity = _identity(fields, measured, repeats)
-    stem = f"{second.sha256[:8]}-{pair.dtype}"
+    stem = f"{second.sha256[:8]}-{measured.samplings[0].label}-{dtype}"
     profile = _profile(target, draft, first, measured, out, folder / f"{stem}.profile")
     labels = [s.label for s in measured.samplings]
     settings = [setting_of(m.name, m.parameters) for m in measured.methods]
