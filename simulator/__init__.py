@@ -41,7 +41,7 @@ from simulator.choice import Candidate, Choice, Constraints, choose, pareto_fron
 from simulator.costs import StageCurve
 from simulator.elasticities import Elasticity, speedup_elasticities
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
-from simulator.hardware_costs import hardware_costs
+from simulator.hardware_costs import hardware_costs, transferred_costs
 from simulator.hazards import (
     emitted_tokens_by_prompt,
     hazards_from_trace,
@@ -129,6 +129,14 @@ from simulator.traffic import (
     relative_bandwidth,
     round_traffic,
 )
+from simulator.transfer import (
+    ErrorSummary,
+    HeldOut,
+    StagePoints,
+    predict_held_out,
+    ratio_standard_error,
+    summarise_errors,
+)
 from simulator.tree_choice import ScoredTree, TreeChoice, choose_tree
 from simulator.tree_costs import TreeCosts, tau_interval, tree_costs
 from simulator.tree_windows import ranked_tree_windows, rejection_tree_windows
@@ -154,10 +162,12 @@ __all__ = [
     "Choice",
     "Constraints",
     "Elasticity",
+    "ErrorSummary",
     "ErrorTerms",
     "Fidelities",
     "GrownTree",
     "Hardware",
+    "HeldOut",
     "Improvement",
     "LatentAttention",
     "Load",
@@ -185,6 +195,7 @@ __all__ = [
     "StageCosts",
     "StageCurve",
     "StageFit",
+    "StagePoints",
     "StageTime",
     "StagedCalls",
     "Summary",
@@ -249,12 +260,14 @@ __all__ = [
     "power_to_tell_apart",
     "predict",
     "predict_chain",
+    "predict_held_out",
     "predict_method",
     "prefill_seconds",
     "prompts_to_tell_apart",
     "rank_improvements",
     "rank_shares",
     "ranked_tree_windows",
+    "ratio_standard_error",
     "read_method_costs",
     "read_method_traces",
     "readable_parameters",
@@ -289,10 +302,12 @@ __all__ = [
     "speedup_from_rates",
     "staged_draft_calls",
     "summarise",
+    "summarise_errors",
     "tabulate_rounds",
     "tau_interval",
     "textbook_speedup",
     "total_cost",
+    "transferred_costs",
     "tree_costs",
     "tree_depths",
     "two_state_emitted_tokens",

@@ -2,7 +2,8 @@
 
 Turns two rooflines, of the target and of the draft, into the stage costs that
 ``scenario.predict`` reads. Everything behind that point is the same as for
-measured costs; only the provenance tells.
+measured costs; only the provenance tells. The rooflines may come from a fit to
+other models on the machine (``transferred_costs``).
 """
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import ArrayLike
 
 from simulator.checks import FloatArray, IntArray, at_least, one_count
 from simulator.costs import Origin, StageCurve
+from simulator.model_shape import ModelShape
 from simulator.round_time import StageCosts
+from simulator.stage_fit import StageFit
 from simulator.stage_time import StageTime
 
 
@@ -93,6 +96,72 @@ def hardware_costs(
         verification=host,
         commit=nothing,
         rest=nothing,
+    )
+
+
+def transferred_costs(
+    fit: StageFit,
+    target: ModelShape,
+    draft: ModelShape,
+    *,
+    max_draft_tokens: int,
+    contexts: ArrayLike,
+    batch: float = 1,
+    host_seconds: float = 0.0,
+) -> StageCosts:
+    """Stage costs of models that nobody timed, on a machine where others were.
+
+    Parameters
+    ----------
+    fit : StageFit
+        Of forwards on the machine, of one model or, better, of several sizes.
+    target, draft : ModelShape
+    max_draft_tokens, contexts, batch, host_seconds
+        As in ``hardware_costs``.
+
+    Returns
+    -------
+    StageCosts
+        Their origin is ``modelled`` where tokens, context, batch and size lie inside what
+        was timed, else ``extrapolated``. [s]
+
+    Raises
+    ------
+    ValueError
+        As ``hardware_costs``.
+
+    Notes
+    -----
+    Equations (M7.8) and (M7.9) in docs/model.md; how far off they are, ``speculens transfer``
+    measures.
+
+    Examples
+    --------
+    >>> from simulator.hardware import known_hardware
+    >>> from simulator.known_models import known_shape
+    >>> from simulator.stage_fit import fit_stage_time
+    >>> from simulator.stage_time import assumed_stage_time
+    >>> card = known_hardware("H100-SXM")
+    >>> small, large = known_shape("Llama-3.2-1B"), known_shape("Llama-3.1-8B")
+    >>> true = assumed_stage_time(small, card, "bfloat16", overhead_seconds=1e-3)
+    >>> tokens, ones = np.array([1, 2, 8, 64, 256, 1024]), np.ones(6)
+    >>> fit = fit_stage_time(small, card, "bfloat16", tokens, 100 * ones, ones,
+    ...                      true.seconds(tokens, 100), rng=np.random.default_rng(0), bootstrap=5)
+    >>> costs = transferred_costs(fit, large, small, max_draft_tokens=4, contexts=[100])
+    >>> costs.target.origin, costs.draft.origin
+    ('extrapolated', 'extrapolated')
+    >>> round(1e3 * float(costs.target.seconds(1, 100)), 1)
+    7.6
+    >>> round(1e3 * float(true.of_shape(large).seconds(1, 100)), 1)
+    7.6
+    """
+    return hardware_costs(
+        fit.time.of_shape(target),
+        fit.time.of_shape(draft),
+        max_draft_tokens=max_draft_tokens,
+        contexts=contexts,
+        batch=batch,
+        host_seconds=host_seconds,
     )
 
 

@@ -1,28 +1,33 @@
 """Which rates does this machine reach, given a few timed forwards?
 
 Three numbers (a constant, the share of the bandwidth, the share of the FLOP/s)
-by least squares on the logarithms of measured times, with bootstrap intervals.
-What the fit does not explain stays visible as residuals.
+by least squares on the logarithms of measured times, with bootstrap intervals;
+a fourth where attention computes at a rate of its own. The forwards may be of
+several models. What the fit does not explain stays visible as residuals.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from simulator.checks import FloatArray, above, at_least, counts, one_count
 from simulator.hardware import Hardware
 from simulator.intervals import percentile_interval
 from simulator.model_shape import ModelShape
-from simulator.roofline import HALF, Precision, operator_costs
-from simulator.stage_time import Covered, StageTime, smooth_maximum
+from simulator.roofline import HALF, Precision
+from simulator.roofline_fit import (
+    SHARPNESSES,
+    fit_logarithms,
+    ideal_times,
+    log_seconds,
+    sharpest_needed,
+)
+from simulator.stage_time import Covered, StageTime
 
-MIN_SETTINGS = 5
-"""Different settings needed: three parameters and two to judge them by."""
-
-SHARPNESSES = (1.0, 2.0, 4.0)
-"""Candidates for the sharpness: traffic and arithmetic add up, overlap in part, overlap."""
+SPARE_SETTINGS = 2
+"""Different settings needed beyond the parameters, to judge these by."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,18 @@ class StageFit:
     Attributes
     ----------
     time : StageTime
-        Its sharpness is the chosen one.
+        Of the first sample's model (``of_shape`` gives others); its sharpness is the
+        chosen one.
     overhead_seconds : Fitted
-        [s]
+        Of the first sample's model. [s]
     bandwidth_efficiency, flop_efficiency : Fitted
         Share of the hardware's peak; an interval over decades says that the
         samples do not tell. [unitless]
     residuals : array [num_samples]
         log(measured / fitted). [unitless]
+    attention_flop_efficiency : Fitted, optional
+        Where attention has a rate of its own; flop_efficiency is then that of the
+        matrices. [unitless]
     """
 
     time: StageTime
@@ -61,6 +70,7 @@ class StageFit:
     bandwidth_efficiency: Fitted
     flop_efficiency: Fitted
     residuals: FloatArray
+    attention_flop_efficiency: Fitted | None = None
 
     @property
     def median_abs_error(self) -> float:
@@ -69,7 +79,7 @@ class StageFit:
 
 
 def fit_stage_time(
-    shape: ModelShape,
+    shape: ModelShape | Sequence[ModelShape],
     hardware: Hardware,
     dtype: str,
     num_tokens: ArrayLike,
@@ -82,12 +92,14 @@ def fit_stage_time(
     confidence: float = 0.9,
     precision: Precision = HALF,
     sharpness: float | None = None,
+    own_attention_rate: bool = False,
 ) -> StageFit:
     """Calibrate a roofline to measured forwards.
 
     Parameters
     ----------
-    shape : ModelShape
+    shape : ModelShape, or a sequence of them [num_samples]
+        Whose forwards these are.
     hardware : Hardware
         Efficiencies are shares of its peaks; prediction does not depend on them.
     dtype : str
@@ -104,6 +116,9 @@ def fit_stage_time(
     sharpness : float, >= 1, optional
         By default the smallest of ``SHARPNESSES`` whose residuals no other beats
         by more than chance; samples far from the ridge hardly tell. [unitless]
+    own_attention_rate : bool
+        Whether attention's FLOP/s are a parameter of their own: its kernels differ
+        from those of the matrices, on a CPU often in dtype as well.
 
     Returns
     -------
@@ -112,13 +127,13 @@ def fit_stage_time(
     Raises
     ------
     ValueError
-        If there are fewer than 5 different settings, arrays differ in length,
-        or a value leaves its bounds.
+        If there are fewer than 5 different settings (6 with own_attention_rate),
+        arrays differ in length, or a value leaves its bounds.
 
     Notes
     -----
-    Equations (M7.6) and (M7.7) in docs/model.md. Logarithms weigh a fast and a
-    slow forward alike. Samples are resampled singly, as if independent; drift
+    Equations (M7.6), (M7.7) and (M7.9) in docs/model.md. Logarithms weigh a fast
+    and a slow forward alike. Samples are resampled singly, as if independent; drift
     of the machine between them is not in the interval.
 
     Examples
@@ -141,89 +156,47 @@ def fit_stage_time(
             "samples differ in shape:"
             f" {tokens.shape}, {cached.shape}, {rows.shape}, {measured.shape}"
         )
-    settings = len(np.unique(np.stack([tokens, cached, rows]), axis=1).T)
-    if settings < MIN_SETTINGS:
-        raise ValueError(f"a fit needs >= {MIN_SETTINGS} different settings, not {settings}")
+    shapes = [shape] * measured.size if isinstance(shape, ModelShape) else list(shape)
+    if len(shapes) != measured.size:
+        raise ValueError(f"need a shape per sample, not {len(shapes)} for {measured.size} samples")
+    kinds = {one: index for index, one in enumerate(dict.fromkeys(shapes))}
+    which = np.array([kinds[one] for one in shapes], dtype=np.int64)
+    needed = 3 + own_attention_rate + SPARE_SETTINGS
+    settings = len(np.unique(np.stack([which, tokens, cached, rows]), axis=1).T)
+    if settings < needed:
+        raise ValueError(f"a fit needs >= {needed} different settings, not {settings}")
     resamples = one_count("bootstrap", bootstrap, 1)
-    costs = operator_costs(shape, tokens, cached, rows, precision=precision).values()
-    moving = np.array([cost.bytes for cost in costs]) / hardware.bandwidth
-    computing = np.array([cost.flop for cost in costs]) / hardware.peak(dtype)
-    start = np.log([0.1 * measured.min(), 0.7, 0.5])
+    ideal = ideal_times(list(kinds), which, (tokens, cached, rows), precision, hardware, dtype)
+    start = np.log([0.1 * measured.min(), 0.7, 0.5, 0.5][: 3 + own_attention_rate])
     candidates = SHARPNESSES if sharpness is None else (sharpness,)
-    chosen, best = _sharpest_needed(moving, computing, measured, candidates, start)
+    chosen, best = sharpest_needed(ideal, measured, candidates, start)
     drawn = []
     for _ in range(resamples):
         pick = rng.integers(measured.size, size=measured.size)
         # a parameter the samples do not show stays where it starts: start anywhere
-        start = best + rng.normal(0.0, 2.0, size=3)
-        drawn.append(_minimise(moving[:, pick], computing[:, pick], measured[pick], chosen, start))
-    overhead, moved, computed = (
+        start = best + rng.normal(0.0, 2.0, size=best.size)
+        drawn.append(fit_logarithms(ideal.take(pick), measured[pick], chosen, start))
+    overhead, moved, computed, *attention = (
         Fitted(float(np.exp(value)), *percentile_interval(np.exp(samples), confidence))
         for value, samples in zip(best, np.array(drawn).T, strict=True)
     )
     time = StageTime(
-        shape,
+        shapes[0],
         hardware.bandwidth * moved.value,
         hardware.peak(dtype) * computed.value,
         overhead.value,
         precision,
         chosen,
-        Covered(_range(tokens), _range(cached), _range(rows)),
+        Covered(
+            _range(tokens),
+            _range(cached),
+            _range(rows),
+            _range([one.num_parameters for one in kinds]),
+        ),
+        hardware.peak(dtype) * attention[0].value if attention else None,
     )
-    residuals = np.log(measured) - _log_seconds(best, moving, computing, chosen)
-    return StageFit(time, overhead, moved, computed, residuals)
-
-
-def _sharpest_needed(
-    moving: FloatArray,
-    computing: FloatArray,
-    measured: FloatArray,
-    candidates: tuple[float, ...],
-    start: FloatArray,
-) -> tuple[float, FloatArray]:
-    """The smallest sharpness that no other beats by more than chance, and its parameters.
-
-    In doubt traffic and arithmetic add up: that makes verification dear, not cheap.
-    """
-    fits = [_minimise(moving, computing, measured, s, start) for s in candidates]
-    squares = [
-        float(((np.log(measured) - _log_seconds(fit, moving, computing, s)) ** 2).sum())
-        for s, fit in zip(candidates, fits, strict=True)
-    ]
-    # twice the log likelihood ratio of normal residuals, against 95 % of chi-square(1)
-    floor = np.finfo(float).tiny
-    gain = measured.size * np.log((np.array(squares) + floor) / (min(squares) + floor))
-    first = int(np.argmax(gain <= 3.84))
-    return candidates[first], fits[first]
-
-
-def _log_seconds(
-    parameters: FloatArray, moving: FloatArray, computing: FloatArray, sharpness: float
-) -> FloatArray:
-    """Logarithm of (M7.6) for ideal times [num_operators, num_samples]."""
-    overhead, moved, computed = np.exp(parameters)
-    busy = smooth_maximum(moving / moved, computing / computed, sharpness).sum(axis=0)
-    return np.log(overhead + busy)
-
-
-def _minimise(
-    moving: FloatArray,
-    computing: FloatArray,
-    measured: FloatArray,
-    sharpness: float,
-    start: FloatArray,
-) -> FloatArray:
-    """Logarithms of the three parameters; (M7.7)."""
-    target = np.log(measured)
-    # a constant far below every sample and efficiencies over 6 decades: no bound is ever a guess
-    low = np.log([1e-6 * measured.min(), 1e-4, 1e-4])
-    high = np.log([measured.min(), 1e2, 1e2])
-    result = least_squares(
-        lambda x: _log_seconds(x, moving, computing, sharpness) - target,
-        np.clip(start, low + 1e-6, high - 1e-6),
-        bounds=(low, high),
-    )
-    return np.asarray(result.x, dtype=np.float64)
+    residuals = np.log(measured) - log_seconds(best, ideal, chosen)
+    return StageFit(time, overhead, moved, computed, residuals, *attention)
 
 
 def _range(values: ArrayLike) -> tuple[float, float]:

@@ -5,7 +5,7 @@ plus a constant. Needs no measurement: then efficiencies are assumed and every
 value says so. ``stage_fit`` finds them from measured samples instead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,11 +33,14 @@ class Covered:
     ----------
     num_tokens, context, batch : pair of float
         Lowest and highest. [tokens, tokens, sequences]
+    num_parameters : pair of float
+        Of the models that were timed; any by default.
     """
 
     num_tokens: tuple[float, float]
     context: tuple[float, float]
     batch: tuple[float, float]
+    num_parameters: tuple[float, float] = (0.0, np.inf)
 
     def holds(self, num_tokens: ArrayLike, context: ArrayLike, batch: ArrayLike) -> bool:
         """Whether every query lies inside."""
@@ -66,6 +69,9 @@ class StageTime:
         1 adds traffic and arithmetic, infinity takes the larger. [unitless]
     covered : Covered, optional
         Range of the samples it was fitted to; None when rates are assumed.
+    attention_flop_per_second : float, > 0, optional
+        What attention reaches, where that is another rate; by default flop_per_second.
+        [FLOP/s]
 
     Raises
     ------
@@ -98,12 +104,15 @@ class StageTime:
     precision: Precision = HALF
     sharpness: float = SHARPNESS
     covered: Covered | None = None
+    attention_flop_per_second: float | None = None
 
     def __post_init__(self) -> None:
         above("bandwidth", self.bandwidth, 0)
         above("flop_per_second", self.flop_per_second, 0)
         at_least("overhead_seconds", self.overhead_seconds, 0)
         at_least("sharpness", self.sharpness, 1)
+        if self.attention_flop_per_second is not None:
+            above("attention_flop_per_second", self.attention_flop_per_second, 0)
 
     def seconds(
         self,
@@ -121,9 +130,12 @@ class StageTime:
             batch,
             precision=self.precision,
             logit_tokens=logit_tokens,
-        ).values()
-        moving = np.array([cost.bytes for cost in costs]) / self.bandwidth
-        computing = np.array([cost.flop for cost in costs]) / self.flop_per_second
+        )
+        rates = {"attention": self.attention_flop_per_second or self.flop_per_second}
+        moving = np.array([cost.bytes for cost in costs.values()]) / self.bandwidth
+        computing = np.array(
+            [cost.flop / rates.get(name, self.flop_per_second) for name, cost in costs.items()]
+        )
         busy = smooth_maximum(moving, computing, self.sharpness).sum(axis=0)
         return (self.overhead_seconds + busy)[()]
 
@@ -131,11 +143,34 @@ class StageTime:
         """Where values for these queries come from: the weakest of them.
 
         ``assumed``: rates were written down; ``modelled``: fitted, inside the
-        range of the samples; ``extrapolated``: fitted, outside.
+        range of the samples, the size of the model included; ``extrapolated``:
+        fitted, outside.
         """
         if self.covered is None:
             return "assumed"
-        return "modelled" if self.covered.holds(num_tokens, context, batch) else "extrapolated"
+        low, high = self.covered.num_parameters
+        inside = low <= self.shape.num_parameters <= high
+        inside = inside and self.covered.holds(num_tokens, context, batch)
+        return "modelled" if inside else "extrapolated"
+
+    def of_shape(self, shape: ModelShape) -> "StageTime":
+        """The same machine running another model.
+
+        Equation (M7.9) in docs/model.md: rates stay, the constant grows with the layers, since
+        every layer launches the same work. Where it was fitted, ``origin`` says
+        ``extrapolated`` outside the range of sizes that were timed.
+
+        Examples
+        --------
+        >>> from simulator.hardware import known_hardware
+        >>> from simulator.known_models import known_shape
+        >>> card, small = known_hardware("A100-SXM-80GB"), known_shape("Llama-3.2-1B")
+        >>> time = assumed_stage_time(small, card, "bfloat16", overhead_seconds=1e-3)
+        >>> time.of_shape(known_shape("Llama-3.1-8B")).overhead_seconds  # 32 layers, not 16
+        0.002
+        """
+        overhead = self.overhead_seconds * shape.num_layers / self.shape.num_layers
+        return replace(self, shape=shape, overhead_seconds=overhead)
 
 
 def assumed_stage_time(

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from simulator.acceptance import expected_emitted_tokens
 from simulator.hardware import known_hardware
-from simulator.hardware_costs import hardware_costs
+from simulator.hardware_costs import hardware_costs, transferred_costs
 from simulator.known_models import known_shape
 from simulator.scenario import Scenario, predict
+from simulator.stage_fit import fit_stage_time
 from simulator.stage_time import Covered, assumed_stage_time
 from simulator.trace import AcceptanceTrace
 
@@ -80,3 +81,21 @@ def test_bad_grids_are_refused():
         hardware_costs(TARGET, DRAFT, max_draft_tokens=0, contexts=[0])
     with pytest.raises(ValueError, match="host_seconds must be finite and >= 0, not -1"):
         hardware_costs(TARGET, DRAFT, max_draft_tokens=1, contexts=np.array([0]), host_seconds=-1)
+
+
+def test_costs_of_models_that_nobody_timed_say_so():
+    """A fit to two sizes: the one between is modelled, a larger one extrapolated; both exact."""
+    sizes = [known_shape(f"Llama-3.{name}") for name in ("2-1B", "1-8B")]
+    true = assumed_stage_time(sizes[0], CARD, "bfloat16", overhead_seconds=1e-3)
+    tokens, context = np.tile([1, 2, 4, 9, 64], 2), np.repeat([0, 1000], 5)
+    seconds = np.concatenate([true.of_shape(one).seconds(tokens, context) for one in sizes])
+    fit = fit_stage_time(
+        [one for one in sizes for _ in tokens], CARD, "bfloat16", np.tile(tokens, 2),
+        np.tile(context, 2), np.ones(20), seconds, rng=np.random.default_rng(0), bootstrap=1,
+    )  # fmt: skip
+    between, beyond = known_shape("Llama-3.2-3B"), known_shape("Llama-3.1-70B")
+    grid = {"max_draft_tokens": 4, "contexts": [0, 900]}
+    costs = transferred_costs(fit, beyond, between, **grid)
+    assert (costs.target.origin, costs.draft.origin) == ("extrapolated", "modelled")
+    assert costs.target.seconds(5, 0) == pytest.approx(true.of_shape(beyond).seconds(5, 0), 1e-3)
+    assert prediction(costs, 4).provenance["extrapolated"] > 0.5

@@ -1,6 +1,7 @@
 """Rooflines fitted to measured times."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,64 @@ def test_rates_that_made_the_times_are_found_again(moved, computed, overhead, sh
     assert found.flop_efficiency.value == pytest.approx(computed, rel=1e-3)
     assert found.overhead_seconds.value == pytest.approx(overhead, rel=0.05)
     assert found.median_abs_error < 1e-4
+
+
+SIZES = [known_shape(name) for name in ("Qwen2.5-0.5B", "Qwen2.5-1.5B", "Qwen2.5-7B")]
+
+
+def of_sizes(sizes, law, **settings):
+    """A fit to points of several models; law(shape, tokens, context, batch) gives seconds."""
+    shapes = [shape for shape in sizes for _ in TOKENS]
+    seconds = np.concatenate([law(shape) for shape in sizes])
+    tokens, context, batch = (np.tile(part, len(sizes)) for part in (TOKENS, CONTEXT, BATCH))
+    return fit_stage_time(
+        shapes, CARD, "bfloat16", tokens, context, batch, seconds,
+        rng=np.random.default_rng(0), bootstrap=1, **settings,
+    )  # fmt: skip
+
+
+def test_one_machine_is_found_from_several_models_and_tells_another():
+    """Round trip: rates and a constant per layer, fitted on two sizes, asked for a third."""
+    first = assumed_stage_time(SIZES[0], CARD, "bfloat16", overhead_seconds=2e-3)
+
+    def law(shape):
+        return first.of_shape(shape).seconds(TOKENS, CONTEXT, BATCH)
+
+    found = of_sizes(SIZES[:2], law, sharpness=2.0)
+    assert found.overhead_seconds.value == pytest.approx(2e-3, rel=1e-3)
+    assert found.bandwidth_efficiency.value == pytest.approx(0.8, rel=1e-4)
+    larger = found.time.of_shape(SIZES[2])
+    assert larger.overhead_seconds == pytest.approx(2e-3 * 28 / 24, rel=1e-3)
+    assert larger.seconds(TOKENS, CONTEXT, BATCH) == pytest.approx(law(SIZES[2]), rel=1e-3)
+    assert larger.origin(1, 0) == "extrapolated"
+    assert found.time.of_shape(SIZES[1]).origin(1, 0) == "modelled"
+
+
+def test_a_constant_that_does_not_grow_with_layers_leaves_residuals():
+    """Negative control: the same constant for 24 and 28 layers, far above all else."""
+    times = {shape: assumed_stage_time(shape, CARD, "bfloat16") for shape in SIZES[:2]}
+
+    def law(shape):
+        return 1.0 + times[shape].seconds(TOKENS, CONTEXT, BATCH)
+
+    assert of_sizes(SIZES[:2], law).median_abs_error > 0.02
+
+
+def test_attentions_own_rate_is_found_and_missed_by_a_fit_without_it():
+    """Round trip, and the negative control: long contexts, attention at a tenth of the rate."""
+    true = replace(
+        assumed_stage_time(SHAPE, CARD, "bfloat16", overhead_seconds=1e-3),
+        attention_flop_per_second=0.07 * CARD.peak("bfloat16"),
+    )
+    exact = true.seconds(TOKENS, CONTEXT, BATCH)
+    found = fit(exact, bootstrap=1, sharpness=2.0, own_attention_rate=True)
+    assert found.attention_flop_efficiency is not None
+    assert found.attention_flop_efficiency.value == pytest.approx(0.07, rel=1e-3)
+    assert found.flop_efficiency.value == pytest.approx(0.7, rel=1e-3)
+    assert found.time.seconds(TOKENS, 10_000) == pytest.approx(true.seconds(TOKENS, 10_000))
+    without = fit(exact, bootstrap=1, sharpness=2.0)
+    assert without.attention_flop_efficiency is None
+    assert np.abs(np.expm1(without.residuals)).max() > 0.2
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -180,6 +239,12 @@ def test_bad_samples_are_refused():
     few = np.arange(1, 5)
     with pytest.raises(ValueError, match="needs >= 5 different settings, not 4"):
         fit_stage_time(SHAPE, CARD, "bfloat16", few, few, few, few * 1.0, rng=rng)
+    with pytest.raises(ValueError, match="needs >= 6 different settings, not 5"):
+        fit_stage_time(
+            SHAPE, CARD, "bfloat16", *[np.arange(1, 6)] * 4, rng=rng, own_attention_rate=True
+        )
+    with pytest.raises(ValueError, match="need a shape per sample, not 2 for 4 samples"):
+        fit_stage_time([SHAPE] * 2, CARD, "bfloat16", few, few, few, few * 1.0, rng=rng)
     with pytest.raises(ValueError, match="samples differ in shape"):
         fit_stage_time(SHAPE, CARD, "bfloat16", few, few, few[:2], few * 1.0, rng=rng)
     with pytest.raises(ValueError, match="seconds must be finite and > 0, not 0"):

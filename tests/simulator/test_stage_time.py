@@ -114,3 +114,27 @@ def test_bad_rates_are_refused():
         assumed_stage_time(SHAPE, CARD, "bfloat16", flop_efficiency=0)
     with pytest.raises(ValueError, match="x has no figure for dtype 'float8'"):
         assumed_stage_time(SHAPE, Hardware("x", 1, 1, {"float32": 1}, "", ""), "float8")
+
+
+def test_attention_at_the_matrices_rate_changes_nothing_and_a_slower_one_only_attention():
+    time = assumed_stage_time(SHAPE, CARD, "bfloat16", sharpness=1.0)
+    same = replace(time, attention_flop_per_second=time.flop_per_second)
+    assert same.seconds(8, 4000, 2) == time.seconds(8, 4000, 2)
+    half = replace(time, attention_flop_per_second=time.flop_per_second / 2)
+    attention = operator_costs(SHAPE, 8, 4000, 2)["attention"].flop
+    extra = half.seconds(8, 4000, 2) - time.seconds(8, 4000, 2)
+    assert extra == pytest.approx(attention / time.flop_per_second)
+    with pytest.raises(ValueError, match="attention_flop_per_second must be finite and > 0"):
+        replace(time, attention_flop_per_second=0.0)
+
+
+def test_another_size_is_extrapolated_unless_sizes_around_it_were_timed():
+    fitted = assumed_stage_time(SHAPE, CARD, "bfloat16")
+    size = SHAPE.num_parameters
+    alone = replace(fitted, covered=Covered((1, 8), (0, 1000), (1, 4), (size, size)))
+    assert alone.origin(4, 500, 2) == "modelled"
+    assert alone.of_shape(known_shape("Llama-3.2-3B")).origin(4, 500, 2) == "extrapolated"
+    both = replace(fitted, covered=Covered((1, 8), (0, 1000), (1, 4), (1e9, size)))
+    assert both.of_shape(known_shape("Llama-3.2-3B")).origin(4, 500, 2) == "modelled"
+    assert both.of_shape(known_shape("Llama-3.2-3B")).origin(9, 500, 2) == "extrapolated"
+    assert fitted.of_shape(known_shape("Llama-3.2-3B")).origin(4, 500, 2) == "assumed"
