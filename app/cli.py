@@ -328,6 +328,43 @@ def reproduce(
 
 
 @app.command()
+def transfer(
+    target: Target = None,
+    draft: Draft = None,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    forward: Forward = "auto",
+    prompts: PromptFile = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="JSONL of other prompts, decoded but not profiled.")
+    ] = None,
+    num_prompts: NumPrompts = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    new_tokens: NewTokens = 128,
+    seed: Seed = 0,
+    questions: Annotated[
+        str, typer.Option(help="Comma-separated: sizes, context, batch, prompts.")
+    ] = "sizes,context,batch,prompts",
+    gamma: Gammas = None,
+    blocks: Annotated[int, typer.Option(help="Repeats of every stage time.")] = 8,
+    repeats: Annotated[int, typer.Option(help="Passes over all prompts above temperature 0.")] = 2,
+    out: Out = DEFAULT_OUT,
+    as_json: Json = False,
+) -> None:
+    """How wrong predictions are of another model size, context, batch or prompt set; resumes."""
+    from app.commands import transfer as command
+
+    pair = PairOptions(
+        target, draft, device, dtype, forward, prompts, num_prompts,
+        _temperatures(temperature), top_k, top_p, new_tokens, seed,
+    )  # fmt: skip
+    gammas = _gammas(gamma) if gamma else command.GAMMAS
+    command.run(pair, held_out, questions, gammas, blocks, repeats, out, as_json)
+
+
+@app.command()
 def train(
     kinds: Annotated[
         list[str] | None,

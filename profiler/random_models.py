@@ -81,3 +81,22 @@ def random_model(
     except torch.cuda.OutOfMemoryError:
         free = torch.cuda.mem_get_info(device)[0]
         raise InputError(f"{name} does not fit: {free / 1e9:.1f} GB of {device} are free") from None
+
+
+def models_of_sizes(device: torch.device, dtype: str) -> list[Model]:
+    """The sizes of this kind of device, smallest first, as many as it has room for.
+
+    Raises
+    ------
+    InputError
+        If fewer than ``MIN_SIZES`` fit.
+    """
+    models: list[Model] = []
+    for name, config in SIZES[device.type].items():
+        try:
+            models.append(random_model(name, config, device, dtype))
+        except InputError:
+            if len(models) < MIN_SIZES:
+                raise
+            break
+    return models

@@ -1,16 +1,19 @@
 """The command line end to end on small real models in folders."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
 import pytest
 
+from app import transfer_results
 from app.cli import main
 from engine.katz import load_ngram
 from engine.model import load_model
 from measurements import load_profile, scan
 from profiler import run as profiler_run
+from profiler.random_models import SIZES
 from tests.tiny_models import save_tiny_pair, tiny_llama, tiny_tokenizer
 
 PROMPTS = ["def add(first, second):\n    return", "for item in", "print(item)\n\nfor"]
@@ -174,6 +177,73 @@ def test_reproduce_measures_the_cache_and_keeps_a_study(
     assert call(monkeypatch, "reproduce", "nothing", *options) == 2
     refusal = capsys.readouterr().err
     assert "subject must be one of kv-cache" in refusal and "not 'nothing'" in refusal
+
+
+def test_transfer_answers_every_question_and_keeps_a_study(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    others = tmp_path / "others.jsonl"
+    others.write_text("\n".join(json.dumps({"prompt": text}) for text in ("def f(x):", "for a")))
+    transfer = ["transfer", *options, "--held-out", others, "--blocks", 2, "--gamma", 2]
+    small = {f"llama-{h}": {**SIZES["cpu"]["llama-3m"], "hidden_size": h} for h in (32, 64, 96)}
+    monkeypatch.setitem(SIZES, "cpu", small)
+    monkeypatch.setattr(transfer_results, "BOOTSTRAP", 5)
+    assert call(monkeypatch, *transfer, "--json") == 0
+    study = json.loads(capsys.readouterr().out)
+    tables = study["tables"]
+    assert {row["question"] for row in tables["summary"]} == {
+        "sizes", "context", "batch", "prompts",
+    }  # fmt: skip
+    assert all(row["max_abs_error"] >= row["median_abs_error"] >= 0 for row in tables["summary"])
+    stages = tables["stage times predicted"]
+    for row in stages:
+        assert row["error"] == pytest.approx(row["predicted_seconds"] / row["measured_seconds"] - 1)
+    held_out = {(row["question"], row["held_out"]) for row in stages}
+    assert held_out >= {("sizes", name) for name in small}
+    assert {r["origin"] for r in stages if r["question"] != "sizes"} == {"extrapolated"}
+    assert {r["origin"] for r in stages if r["held_out"] == "llama-64"} == {"modelled"}
+    worst = max(
+        abs(r["error"]) for r in stages if (r["question"], r["fit"]) == ("batch", "one rate")
+    )
+    said = {(r["question"], r["what"]): r["max_abs_error"] for r in tables["summary"]}
+    assert said["batch", "stage time, one rate"] == pytest.approx(worst)
+    for row in tables["prompts predicted"]:
+        parts = row["log_tau"] + row["log_round"] + row["log_autoregressive"]
+        assert math.expm1(parts) == pytest.approx(row["speedup_error"])
+        mine = [r for r in tables["decodes"]
+                if (r["sampling"], r["num_draft_tokens"]) == (row["sampling"], 2)]  # fmt: skip
+        tokens, rounds = (sum(r[key] for r in mine) for key in ("num_tokens", "num_rounds"))
+        assert row["tau_measured"] == pytest.approx(tokens / rounds)
+        assert row["tau_error_standard_error"] >= 0
+    ((path, saved),) = scan(out).studies
+    assert str(path) == study["record"] and saved.complete and saved.name == "transfer"
+
+    assert call(monkeypatch, *transfer, "--questions", "context") == 0
+    shown = capsys.readouterr().out
+    assert "stage time, attention apart" in shown and "prompts predicted" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--prompts and --held-out go together: give both or neither"),
+        (["--held-out", "none.jsonl"], "no prompt file 'none.jsonl'"),
+        (["--questions", "sizes,colour"], "questions must be of sizes, context, batch, prompts"),
+        (["--blocks", "0"], "blocks must be at least 1, not 0"),
+        (["--gamma", "0"], "draft tokens per round must be at least 1, not 0"),
+    ],
+)
+def test_transfer_refuses_bad_input_in_one_line(
+    arguments: list[str], message: str, tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    assert call(monkeypatch, "transfer", *options, *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert captured.out == "" and not out.exists()
 
 
 def test_compare_and_decode_answer_in_json(
