@@ -219,7 +219,7 @@ def ratio_standard_error(totals: ArrayLike, counts: ArrayLike) -> float:
 
     Notes
     -----
-    Equation (M10.4) in docs/model.md: linearised, since a ratio of totals is no mean of ratios.
+    Equation (M10.6) in docs/model.md: linearised, since a ratio of totals is no mean of ratios.
     Holds for many units; a few prompts understate it.
 
     Examples
