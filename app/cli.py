@@ -37,6 +37,9 @@ Seed = Annotated[int, typer.Option(help="Seeds every draw.")]
 Out = Annotated[Path, typer.Option(help="Folder of records.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
 Gammas = Annotated[list[int] | None, typer.Option("--gamma", help="Draft tokens per round.")]
+Trees = Annotated[
+    list[str] | None, typer.Option("--tree", help='Static tree by its parents, like "-1,-1,0".')
+]
 Record = Annotated[Path | None, typer.Option("--profile", help="Profile to predict from.")]
 
 DEFAULT_OUT = Path("runs")
@@ -62,6 +65,7 @@ def profile(
     methods: Annotated[
         str | None, typer.Option(help="Comma-separated names, or all; the chain by default.")
     ] = None,
+    tree: Trees = None,
     as_json: Json = False,
 ) -> None:
     """Measure stage times and acceptance of a pair; an interrupted profile resumes."""
@@ -71,7 +75,7 @@ def profile(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, out, blocks, methods, as_json)
+    command.run(pair, out, blocks, methods, tree or (), as_json)
 
 
 @app.command()
@@ -175,6 +179,7 @@ def validate(
         str | None, typer.Option(help="chain, comma-separated names, or all that were profiled.")
     ] = None,
     gamma: Gammas = None,
+    tree: Trees = None,
     repeats: Annotated[int, typer.Option(help="Passes over all prompts above temperature 0.")] = 2,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     plan: Annotated[
@@ -199,12 +204,13 @@ def validate(
     if plan is not None:
         from app.commands import campaign
 
-        if record is not None or gamma:
-            raise BadInputError("--plan profiles by itself: leave out --profile and --gamma")
+        if record is not None or gamma or tree:
+            raise BadInputError("--plan profiles by itself: leave out --profile, --gamma and --tree")
         campaign.run(plan, pair, out, state, methods, repeats, report, as_json)
         return
+    lengths = gamma and _gammas(gamma)
     command.run(
-        pair, out, record, methods or "chain", gamma and _gammas(gamma), repeats, report, as_json
+        pair, out, record, methods or "chain", lengths, tree or (), repeats, report, as_json
     )
 
 
@@ -225,6 +231,9 @@ def decode(
     seed: Seed = 0,
     method: Annotated[str, typer.Option(help="As compare names them.")] = "chain",
     gamma: Annotated[int, typer.Option(help="Draft tokens per round.")] = 4,
+    tree: Annotated[
+        str | None, typer.Option(help="Decode with this static tree, given by its parents.")
+    ] = None,
     ignore_end: Annotated[bool, typer.Option(help="Do not stop at end-of-text.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -235,7 +244,7 @@ def decode(
         target, draft, device, dtype, forward, prompts, num_prompts,
         (temperature,), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    options = command.DecodeOptions(prompt, method, gamma, not ignore_end)
+    options = command.DecodeOptions(prompt, method, gamma, tree, not ignore_end)
     command.run(pair, options, as_json)
 
 
@@ -255,6 +264,7 @@ def compare(
     seed: Seed = 0,
     methods: Annotated[str, typer.Option(help="Comma-separated names, or all.")] = "all",
     gamma: Gammas = None,
+    tree: Trees = None,
     out: Annotated[Path | None, typer.Option(help="Folder of records to save to.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -265,7 +275,7 @@ def compare(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, methods, gamma and _gammas(gamma), out, as_json)
+    command.run(pair, methods, gamma and _gammas(gamma), tree or (), out, as_json)
 
 
 @app.command()

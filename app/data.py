@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from app.records import calibrations, method_profile
-from app.search import candidates
+from app.records import calibrations
+from app.search import Found
+from app.search import searched as searched_profile
 from measurements import (
     DATA,
     ComparisonRecord,
@@ -30,7 +31,6 @@ from measurements import (
 from simulator import (
     AcceptanceTrace,
     Calibration,
-    Candidate,
     Optimum,
     Scenario,
     best_num_draft_tokens,
@@ -175,7 +175,7 @@ def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
 
 
 @st.cache_data(show_spinner="Predicting every profiled setting …", max_entries=8)
-def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, list[Candidate]]]:
+def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, Found]]:
     """Every setting a profile knows, predicted, by sampling label.
 
     Raises
@@ -188,11 +188,7 @@ def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, list[Ca
     return {
         info.sampling.label: (
             info.sampling,
-            candidates(
-                read[info.sampling.label],
-                method_profile(profile, info.sampling.label),
-                profile.record,
-            ),
+            searched_profile(profile, read[info.sampling.label], info.sampling.label),
         )
         for info in profile.record.traces
     }

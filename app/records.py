@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,8 @@ from simulator.calibration import Calibration
 from simulator.method_costs import Setting, read_method_costs
 from simulator.method_prediction import MethodProfile, read_method_traces
 from simulator.profile_tables import Mode
+from simulator.token_trees import Parents, chain_tree, k_ary_tree, tree_from_text
+from simulator.tree_search import TreeSearch, tree_search
 
 
 def calibrations(profile: Profile, stages: pd.DataFrame | None = None) -> dict[str, Calibration]:
@@ -70,6 +74,42 @@ def method_profile(
     return MethodProfile(
         read_method_traces(profile.windows, sampling), read_method_costs(table, mode)
     )
+
+
+def searched_trees(profile: Profile, methods: MethodProfile, sampling: str) -> TreeSearch:
+    """What the profile says about trees that it does not hold, at one sampling.
+
+    Raises
+    ------
+    ValueError
+        One line: what the profile would have to hold.
+    """
+    shapes = {s: shape for s in methods.traces if (shape := static_shape(s)) is not None}
+    known = next(one.sampling for one in profile.record.traces if one.sampling.label == sampling)
+    ranks = None if known.temperature else profile.traces[sampling]["draft_rank"].to_numpy()
+    return tree_search(methods, shapes, ranks)
+
+
+def static_shape(setting: Setting) -> Parents | None:
+    """The shape of a plain chain or static tree of the draft; None for any other method.
+
+    Examples
+    --------
+    >>> static_shape(("tree", '{"nodes":4,"tree":"2-1"}'))
+    (-1, -1, 0, 1)
+    >>> static_shape(("tree", '{"nodes":12,"tree":"grown"}')) is None
+    True
+    """
+    method, parameters = setting[0], json.loads(setting[1])
+    if method == "chain" and parameters.keys() == {"num_draft_tokens"}:
+        return chain_tree(parameters["num_draft_tokens"])
+    if method == "tree" and parameters.keys() == {"tree", "nodes"}:
+        text = str(parameters["tree"])
+        if re.fullmatch(r"\d+(-\d+)*", text):
+            return k_ary_tree([int(width) for width in text.split("-")])
+        if text.startswith("-1"):
+            return tree_from_text(text)
+    return None
 
 
 def draft_shape(parameters: Mapping[str, object]) -> Literal["chain", "tree"]:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from app.records import calibrations, draft_shape, method_profile, setting_of
+from app.records import (
+    calibrations,
+    draft_shape,
+    method_profile,
+    searched_trees,
+    setting_of,
+    static_shape,
+)
 from app.words import method_name
 from measurements import Profile, ProfileRecord, RecordError
 from simulator.calibration import Calibration
-from simulator.choice import Candidate, Choice, Constraints, choose
+from simulator.choice import Candidate, Choice, Constraints, choose, may_be_as_fast
 from simulator.method_costs import AUTOREGRESSIVE
 from simulator.method_prediction import MethodProfile
 from simulator.optimise import CANDIDATES
 from simulator.scenario import predict
+from simulator.tree_search import TreeSearch, trees_worth_trying
 
 SEED, BOOTSTRAP = 0, 400
 LOSSY = ("typical",)
+MUCH_EXTRAPOLATED = 0.05
+MAX_NODES, MAX_DEPTH = 32, 12
+"""Of the static trees that are tried. [tokens]"""
 
 
 def search(
@@ -36,9 +48,69 @@ def search(
         )
     results = []
     for label in [sampling] if sampling is not None else list(known):
-        found = candidates(known[label], method_profile(profile, label), profile.record)
-        results.append(result(label, choose(found, constraints)))
+        found = searched(profile, known[label], label)
+        results.append(result(label, choose(found.candidates, constraints), found.trees))
     return results
+
+
+@dataclass(frozen=True)
+class TreesTried:
+    """Which static trees stand among the candidates.
+
+    Attributes
+    ----------
+    note : str
+        What was tried, or why nothing but profiled trees.
+    cost_error : float or None
+        Largest error of a round's time, each timed tree predicted from the others; None
+        where only profiled trees were tried. [unitless]
+    """
+
+    note: str
+    cost_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything a profile has a prediction for at one sampling."""
+
+    candidates: list[Candidate]
+    trees: TreesTried
+
+
+def searched(profile: Profile, calibration: Calibration, sampling: str) -> Found:
+    """Chains of every length, the best static trees, and every other method as profiled."""
+    methods = method_profile(profile, sampling)
+    found = candidates(calibration, methods, profile.record)
+    if methods is None:
+        return Found(found, TreesTried("no tree was profiled, so none is ranked"))
+    try:
+        trees = searched_trees(profile, methods, sampling)
+    except ValueError as error:
+        return Found(found, TreesTried(f"only trees that were profiled are ranked: {error}"))
+    limits = f"static trees of up to {MAX_NODES} nodes, {trees.kept.width} children a node"
+    return Found(
+        found + tree_candidates(trees, methods, profile.record),
+        TreesTried(limits, trees.cost_error),
+    )
+
+
+def tree_candidates(
+    trees: TreeSearch, methods: MethodProfile, record: ProfileRecord
+) -> list[Candidate]:
+    """The best tree of every size that no smaller one beats, where it was not profiled itself."""
+    profiled = {static_shape(setting) for setting in methods.traces}
+    wanted = trees_worth_trying(trees.kept, trees.costs, max_nodes=MAX_NODES, max_depth=MAX_DEPTH)
+    return [
+        Candidate(
+            *setting_of("tree", {"tree": ",".join(map(str, parents)), "nodes": len(parents)}),
+            trees.predict(parents, seed=SEED, bootstrap=BOOTSTRAP),
+            shape="tree",
+            memory_bytes=record.draft.weight_bytes,
+        )
+        for parents in wanted
+        if parents not in profiled
+    ]
 
 
 def candidates(
@@ -68,7 +140,7 @@ def candidates(
     return list(found.values())
 
 
-def result(label: str, choice: Choice) -> dict[str, Any]:
+def result(label: str, choice: Choice, trees: TreesTried) -> dict[str, Any]:
     """A choice as JSON-ready rows, best first."""
     return {
         "sampling": label,
@@ -78,7 +150,41 @@ def result(label: str, choice: Choice) -> dict[str, Any]:
         "ranking": [as_row(c) for c in choice.ranking],
         "refused": [{**as_row(c), "reason": reason} for c, reason in choice.refused],
         "advice": choice.advice,
+        "trees": tree_verdict(choice, trees),
         "verdict": verdict(choice),
+    }
+
+
+def tree_verdict(choice: Choice, trees: TreesTried) -> dict[str, Any]:
+    """The best allowed tree of the draft against its best chain, JSON-ready."""
+    tree, chain = choice.fastest("tree"), choice.fastest("chain")
+    row: dict[str, Any] = {
+        "tried": trees.note,
+        "cost_error": trees.cost_error,
+        "best_tree": tree and as_row(tree),
+        "best_chain": chain and as_row(chain),
+        "chain_wins": None,
+        "told_apart": None,
+        "verdict": trees.note,
+    }
+    if tree is None or chain is None:
+        return row
+    chain_wins = chain.speedup >= tree.speedup
+    first, second = (chain, tree) if chain_wins else (tree, chain)
+    told_apart = not may_be_as_fast(second, first)
+    names = [f"{row_name(as_row(one))} {one.speedup:.2f}×" for one in (first, second)]
+    if not told_apart:
+        text = f"the best tree and the best chain cannot be told apart: {' and '.join(names)}"
+    elif chain_wins:
+        text = f"a chain beats every tree: {' against '.join(names)}"
+    else:
+        text = f"a tree beats every chain: {' against '.join(names)}"
+    error = trees.cost_error
+    known = "" if error is None else f"; rounds of trees never timed may be {error:.0%} off"
+    return row | {
+        "chain_wins": chain_wins,
+        "told_apart": told_apart,
+        "verdict": f"{text} ({trees.note}{known})",
     }
 
 
@@ -115,6 +221,8 @@ def verdict(choice: Choice) -> str:
     )
     if choice.advice == "cannot tell":
         text += ", but the interval reaches down to 1: measure before deciding"
+    if (beyond := p.provenance.get("extrapolated", 0.0)) > MUCH_EXTRAPOLATED:
+        text += f"; {beyond:.0%} of its time lies beyond what was timed: measure it"
     if choice.indistinguishable:
         text += f"; {len(choice.indistinguishable)} other settings cannot be told apart from it"
     return text

@@ -17,7 +17,6 @@ from simulator import (
     Replay,
     TreeChoice,
     TreeCosts,
-    checked_tree,
     choose_tree,
     rank_shares,
     ranked_tree_windows,
@@ -26,6 +25,7 @@ from simulator import (
     tree_costs,
     tree_depths,
 )
+from simulator.token_trees import tree_from_text
 
 MAX_NODES, MAX_DEPTH, MAX_WIDTH = 64, 16, 8
 
@@ -134,13 +134,9 @@ def parse_tree(text: str) -> Parents:
     >>> parse_tree("-1,0,0")
     (-1, 0, 0)
     """
-    try:
-        parents = [int(part) for part in text.split(",")] if text.strip() else []
-    except ValueError:
-        raise ValueError("a tree is whole numbers with commas between, like -1,0,0") from None
-    if len(parents) > MAX_NODES:
-        raise ValueError(f"a tree has at most {MAX_NODES} nodes here, not {len(parents)}")
-    tree = checked_tree(parents)
+    tree = tree_from_text(text) if text.strip() else ()
+    if len(tree) > MAX_NODES:
+        raise ValueError(f"a tree has at most {MAX_NODES} nodes here, not {len(tree)}")
     if max(tree_depths(tree), default=0) > MAX_DEPTH:
         raise ValueError(f"a tree is at most {MAX_DEPTH} deep here, not {max(tree_depths(tree))}")
     return tree

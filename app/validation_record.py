@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from app.records import calibrations, method_profile, setting_of
+from app.records import (
+    calibrations,
+    method_profile,
+    searched_trees,
+    setting_of,
+    static_shape,
+)
 from measurements import (
     AutoregressiveRow,
     ErrorRow,
@@ -28,7 +34,9 @@ from measurements import (
 )
 from simulator.calibration import predict_chain
 from simulator.method_costs import AUTOREGRESSIVE, Setting
+from simulator.method_prediction import MethodProfile
 from simulator.prediction import Prediction
+from simulator.token_trees import Parents
 from simulator.validation import Measurement, compare, summarise
 
 if TYPE_CHECKING:
@@ -64,10 +72,10 @@ def predict_methods(
     rounds: pd.DataFrame | None = None,
     future_prompts: int | None = None,
 ) -> Predictions:
-    """Predictions of any methods that the profile holds at each sampling; others are left out.
+    """Predictions of any methods that the profile holds at each sampling, and of any static tree.
 
-    Acceptance is the profile's; so are the times of rounds, unless others are given. Intervals
-    are for ``future_prompts`` other prompts where a number is given.
+    Other methods are left out. Acceptance is the profile's; so are the times of rounds, unless
+    others are given. Intervals are for ``future_prompts`` other prompts where a number is given.
     """
     predictions: Predictions = {}
     for label in labels:
@@ -79,7 +87,19 @@ def predict_methods(
         for setting in wanted:
             if setting in known.traces and setting in known.costs:
                 predictions[label, setting] = known.predict(setting, future_prompts=future_prompts)
+            elif setting[0] == "tree" and (parents := static_shape(setting)) is not None:
+                predictions[label, setting] = _tree(profile, known, label, parents)
     return predictions
+
+
+def _tree(profile: Profile, known: MethodProfile, label: str, parents: Parents) -> Prediction:
+    try:
+        trees = searched_trees(profile, known, label)
+        return trees.predict(parents)
+    except ValueError as error:
+        raise RecordError(
+            profile.path, f"cannot predict tree {parents} at {label}: {error}"
+        ) from None
 
 
 def build(

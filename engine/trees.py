@@ -82,6 +82,23 @@ class Tree:
         return cls(tuple(parents))
 
     @classmethod
+    def from_text(cls, text: str) -> "Tree":
+        """Parents with commas between, in any valid order.
+
+        Examples
+        --------
+        >>> Tree.from_text("-1,0,-1").parents
+        (-1, -1, 0)
+        """
+        try:
+            parents = [int(part) for part in text.split(",")]
+        except ValueError:
+            raise InputError(
+                f"a tree is whole numbers with commas between, like -1,-1,0, not '{text}'"
+            ) from None
+        return cls.of(parents)
+
+    @classmethod
     def of(cls, parents: Iterable[int]) -> "Tree":
         """Sort any valid parents level by level.
 

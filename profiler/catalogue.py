@@ -23,7 +23,7 @@ from engine.heads.mtp import MtpModule
 from engine.katz import load_ngram
 from engine.model import Model
 from engine.trees import Growth, Tree
-from profiler.methods import Method, chain
+from profiler.methods import Method, chain, static_tree
 
 GAMMAS = (2, 4, 6, 8)
 TREES = {"4-2-1": Tree.k_ary((4, 2, 1)), "2-2-1-1": Tree.k_ary((2, 2, 1, 1))}
@@ -42,7 +42,11 @@ Maker = Callable[[Model, Model, Sequence[int]], list[Method]]
 
 
 def catalogue(
-    target: Model, draft: Model, names: Sequence[str], gammas: Sequence[int] = GAMMAS
+    target: Model,
+    draft: Model,
+    names: Sequence[str],
+    gammas: Sequence[int] = GAMMAS,
+    trees: Sequence[str] = (),
 ) -> list[Method]:
     """Methods by name, each with a few parameters.
 
@@ -53,16 +57,19 @@ def catalogue(
         Of ``NAMES``, or ``all``: every method the pair has drafters for.
     gammas : sequence of int
         Chain lengths. [tokens]
+    trees : sequence of str
+        Static trees to add, each as its parents: "-1,-1,0".
 
     Raises
     ------
     InputError
-        If a name is unknown, or the pair lacks the drafter a named method needs.
+        If a name is unknown, a tree is none, or the pair lacks the drafter a named method needs.
     """
     everything = "all" in names
     if unknown := [name for name in names if name != "all" and name not in MAKERS]:
         raise InputError(f"method must be one of {', '.join(NAMES)}, not '{unknown[0]}'")
     methods: list[Method] = []
+    wanted = [static_tree(draft, text) for text in trees]
     for name, make in MAKERS.items():
         if not everything and name not in names:
             continue
@@ -71,7 +78,9 @@ def catalogue(
         except InputError:
             if not everything:
                 raise
-    return list(dict.fromkeys(methods))  # a wanted length may be one that is tried anyway
+    return list(
+        dict.fromkeys([*methods, *wanted])
+    )  # a wanted length may be one that is tried anyway
 
 
 def _autoregressive(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:

@@ -78,6 +78,18 @@ AUTOREGRESSIVE = Method("autoregressive")
 AUTOREGRESSIVE_COUPLED = Method("autoregressive", {"rule": "coupled"}, rule="coupled")
 
 
+def static_tree(draft: Model, text: str) -> Method:
+    """A tree given by its parents, drafted by a smaller language model.
+
+    Raises InputError, in one line, if the text is no tree.
+    """
+    shape = Tree.from_text(text)
+    parents = ",".join(map(str, shape.parents))
+    return Method(
+        "tree", {"tree": parents, "nodes": len(shape)}, LanguageModelDrafter(draft), shape
+    )
+
+
 def chain(draft: Model, num_draft_tokens: int, rule: RuleName = "rejection") -> Method:
     """A chain drafted by a smaller language model."""
     if num_draft_tokens < 1:

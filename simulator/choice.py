@@ -138,6 +138,10 @@ class Choice:
         """The fastest; None when speculation does not pay or nothing is allowed."""
         return None if self.advice == "do not speculate" else self.ranking[0]
 
+    def fastest(self, method: str) -> Candidate | None:
+        """The fastest allowed setting of one method; None where there is none."""
+        return next((one for one in self.ranking if one.method == method), None)
+
 
 def choose(
     candidates: Sequence[Candidate],
@@ -181,7 +185,7 @@ def choose(
     if not ranking or ranking[0].speedup <= 1:
         return Choice(ranking, (), pareto_front(ranking), refused, "do not speculate")
     first = ranking[0]
-    close = tuple(c for c in ranking[1:] if _may_be_as_fast(c, first, confidence))
+    close = tuple(c for c in ranking[1:] if may_be_as_fast(c, first, confidence))
     low = first.prediction.speedup_low
     advice: Advice = "speculate" if low is not None and low > 1 else "cannot tell"
     return Choice(ranking, close, pareto_front(ranking), refused, advice)
@@ -196,7 +200,8 @@ def pareto_front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(front)
 
 
-def _may_be_as_fast(other: Candidate, first: Candidate, confidence: float) -> bool:
+def may_be_as_fast(other: Candidate, first: Candidate, confidence: float = 0.9) -> bool:
+    """Whether the interval of the ratio of two speedups reaches 1; equation (M10.3)."""
     mine, best = other.prediction.speedup_samples, first.prediction.speedup_samples
     if mine is None or best is None:
         return True  # nothing is known about the spread

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import one_count
+from simulator.checks import counts, one_count
 
 Parents = tuple[int, ...]
+MOST_NODES = 4096
+"""Of a tree that is given by its widths: a few of them name more nodes than fit anywhere."""
 
 
 def checked_tree(parents: Sequence[int]) -> Parents:
@@ -33,6 +35,53 @@ def checked_tree(parents: Sequence[int]) -> Parents:
         if not -1 <= parent < node:
             raise ValueError(f"the parent of node {node} must be in [-1, {node - 1}], not {parent}")
     return tree
+
+
+def tree_from_text(text: str) -> Parents:
+    """The tree that parents with commas between name.
+
+    Raises
+    ------
+    ValueError
+        One line: what is wrong with it.
+
+    Examples
+    --------
+    >>> tree_from_text("-1,0,0")
+    (-1, 0, 0)
+    """
+    try:
+        parents = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"a tree is whole numbers with commas between, like -1,0,0, not '{text}'"
+        ) from None
+    return checked_tree(parents)
+
+
+def k_ary_tree(widths: Sequence[int]) -> Parents:
+    """Every node of a level has as many children as widths says of that level.
+
+    Raises
+    ------
+    ValueError
+        If a width is below 1, or the tree has more than 4096 nodes.
+
+    Examples
+    --------
+    >>> k_ary_tree((2, 1))
+    (-1, -1, 0, 1)
+    """
+    children = counts("widths", widths, 1)
+    if (number := np.cumprod(children.astype(float)).sum()) > MOST_NODES:
+        raise ValueError(f"a tree has at most {MOST_NODES} nodes, not {number:g}")
+    parents: list[int] = []
+    level = [-1]
+    for width in children.tolist():
+        first = len(parents)
+        parents += [node for node in level for _ in range(width)]
+        level = list(range(first, len(parents)))
+    return tuple(parents)
 
 
 def chain_tree(num_draft_tokens: int) -> Parents:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator.checks import FloatArray, IntArray, one_count
+from simulator.checks import FloatArray, IntArray, counts, one_count
 from simulator.child_acceptance import rank_shares
-from simulator.method_prediction import MethodTrace
+from simulator.method_costs import AUTOREGRESSIVE, MethodCosts, Setting
+from simulator.method_prediction import MethodProfile, MethodTrace, predict_method
+from simulator.prediction import Prediction
 from simulator.replay import replay_windows
 from simulator.token_trees import Parents, child_table, tree_depths
-from simulator.tree_round_costs import TreeRoundCosts, is_chain
+from simulator.tree_round_costs import TreeRoundCosts, is_chain, leave_one_out, tree_round_costs
 from simulator.tree_windows import ranked_tree_windows, rejection_tree_windows
 from simulator.trees import best_first_trees
 from simulator.windows import Windows
@@ -70,6 +72,74 @@ class KeptChildren:
         up_to = np.cumsum(np.bincount(tree_depths(parents), minlength=1))
         calls = np.searchsorted(up_to, windows.num_drafted)  # one a level of what is drafted
         return MethodTrace(windows, self.context, True, calls.astype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class TreeSearch:
+    """Everything that predicts a static tree at one sampling.
+
+    Attributes
+    ----------
+    kept : KeptChildren
+    costs : TreeRoundCosts
+    alone : MethodCosts
+        Of autoregressive decoding.
+    """
+
+    kept: KeptChildren
+    costs: TreeRoundCosts
+    alone: MethodCosts
+
+    def predict(self, parents: Parents, *, seed: int = 0, bootstrap: int = 400) -> Prediction:
+        """As ``MethodProfile.predict``, on the same resamples of the prompts."""
+        return predict_method(
+            self.kept.trace(parents), self.costs.of_tree(parents), self.alone,
+            seed=seed, bootstrap=bootstrap,
+        )  # fmt: skip
+
+    @property
+    def cost_error(self) -> float:
+        """Largest error of ``leave_one_out``, whatever its sign. [unitless]"""
+        return max(abs(error) for error in leave_one_out(self.costs).values())
+
+
+def tree_search(
+    methods: MethodProfile, shapes: Mapping[Setting, Parents], ranks: ArrayLike | None
+) -> TreeSearch:
+    """What a profile of every method says about trees that it does not hold.
+
+    Parameters
+    ----------
+    methods : MethodProfile
+    shapes : mapping of Setting to Parents
+        Of the plain chains and static trees of one draft among them.
+    ranks : array of int [num_positions] or None
+        Rank of every token under the draft, where children are known candidates
+        (temperature 0). None: children are drawn, and the chances by rank come from
+        the traces.
+
+    Returns
+    -------
+    TreeSearch
+
+    Raises
+    ------
+    ValueError
+        If too few chains or trees were timed or traced; one line that says what is missing.
+    """
+    known = {setting: p for setting, p in shapes.items() if setting in methods.traces}
+    timed = {p: methods.costs[setting] for setting, p in known.items() if setting in methods.costs}
+    alone = methods.costs[AUTOREGRESSIVE]
+    costs = tree_round_costs(timed, alone.plain)
+    trace = methods.traces[next(setting for setting in known)]
+    table = (
+        chances_by_rank(
+            {p.count(-1): methods.traces[s].windows.survival[:, 1] for s, p in known.items()}
+        )
+        if ranks is None
+        else counts("ranks", ranks, 0)
+    )
+    return TreeSearch(KeptChildren(table, trace.windows.lengths, trace.context), costs, alone)
 
 
 def chances_by_rank(first_levels: Mapping[int, ArrayLike]) -> FloatArray:

@@ -19,6 +19,7 @@ def run(
     pair: PairOptions,
     methods: str,
     draft_lengths: Sequence[int] | None,
+    trees: Sequence[str],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -38,7 +39,7 @@ def run(
     target, draft = pair.load_pair()
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
     names = tuple(name.strip() for name in methods.split(","))
-    wanted = catalogue(target, draft, names, tuple(draft_lengths or GAMMAS))
+    wanted = catalogue(target, draft, names, tuple(draft_lengths or GAMMAS), trees)
     with progress_bar() as show:
         runs = measure(
             target, encoded, plan, wanted, report=lambda s: show(s.what, s.done, s.total)

@@ -42,6 +42,7 @@ class DecodeOptions:
     prompt: str | None
     method: str
     num_draft_tokens: int
+    tree: str | None
     stop_at_end: bool
 
 
@@ -50,8 +51,6 @@ def run(pair: PairOptions, options: DecodeOptions, as_json: bool) -> None:
     from engine.decode import Request
     from engine.errors import InputError
     from engine.prompts import Prompts
-    from profiler.catalogue import catalogue
-    from profiler.methods import AUTOREGRESSIVE
     from profiler.run import encode_checked
 
     if options.num_draft_tokens < 1:
@@ -65,8 +64,7 @@ def run(pair: PairOptions, options: DecodeOptions, as_json: bool) -> None:
         prompts = pair.load_prompts()
     target, draft = pair.load_pair()
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
-    found = catalogue(target, draft, (options.method,), (options.num_draft_tokens,))
-    method = found[0] if found else AUTOREGRESSIVE
+    method = _method(options, target, draft)
     assert target.tokenizer is not None
     stop = target.tokenizer.eos_token_id if options.stop_at_end else None
     results = []
@@ -78,6 +76,16 @@ def run(pair: PairOptions, options: DecodeOptions, as_json: bool) -> None:
             _show(target, text, generation, results[-1])
     if as_json:
         print_json({"generations": results})
+
+
+def _method(options: DecodeOptions, target: Model, draft: Model) -> Method:
+    from profiler.catalogue import catalogue
+    from profiler.methods import AUTOREGRESSIVE, static_tree
+
+    if options.tree is not None:
+        return static_tree(draft, options.tree)
+    found = catalogue(target, draft, (options.method,), (options.num_draft_tokens,))
+    return found[0] if found else AUTOREGRESSIVE
 
 
 def _summary(target: Model, generation: Generation, method: Method) -> dict[str, Any]:

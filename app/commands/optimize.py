@@ -51,6 +51,7 @@ def _show(result: dict[str, Any]) -> None:
     headings = ["setting", "speedup", "90 %", "τ", "work per token", "", "on the front"]
     console.print(table(f"{result['sampling']}: predicted, fastest first", headings, rows))
     console.print(result["verdict"])
+    console.print(result["trees"]["verdict"])
     reasons = dict.fromkeys(row["reason"] for row in result["refused"])
     if reasons:
         console.print(f"{len(result['refused'])} settings refused: {'; '.join(reasons)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ from app.pair import PairOptions
 from app.terminal import notice, output, print_json, progress_bar, resumable, table
 
 
-def run(pair: PairOptions, out: Path, blocks: int, methods: str | None, as_json: bool) -> None:
+def run(
+    pair: PairOptions,
+    out: Path,
+    blocks: int,
+    methods: str | None,
+    trees: Sequence[str],
+    as_json: bool,
+) -> None:
     """Profile, save, summarise."""
     from engine.errors import InputError
     from measurements import load_profile
@@ -24,7 +32,7 @@ def run(pair: PairOptions, out: Path, blocks: int, methods: str | None, as_json:
     prompts = pair.load_prompts()
     target, draft = pair.load_pair()
     names = [name.strip() for name in methods.split(",")] if methods else []
-    wanted = tuple(catalogue(target, draft, names))
+    wanted = tuple(catalogue(target, draft, names, trees=trees))
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed, StagePlan(blocks=blocks), wanted)
     with resumable(), progress_bar() as show:
         path, _ = profile(

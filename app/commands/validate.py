@@ -41,6 +41,7 @@ def run(
     record: Path | None,
     methods: str,
     gammas: Sequence[int] | None,
+    trees: Sequence[str],
     repeats: int,
     report: Path | None,
     as_json: bool,
@@ -59,8 +60,8 @@ def run(
     profile = _profile(out, record, target.name, draft.name, pair.dtype)
     _check_traces(profile, [s.label for s in samplings])
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
-    decode = _decode_chains if methods == "chain" else _decode_methods
-    decoded = decode(target, draft, encoded, plan, profile, methods, gammas, repeats)
+    decode = _decode_chains if methods == "chain" and not trees else _decode_methods
+    decoded = decode(target, draft, encoded, plan, profile, methods, gammas, trees, repeats)
     same = prompts.sha256 == profile.record.prompts.sha256
     fields = header("validation", target, draft, prompts, encoded, pair.dtype, pair.new_tokens)
     made = validation_record.build(
@@ -104,6 +105,7 @@ def _decode_chains(
     profile: Profile,
     methods: str,
     gammas: Sequence[int] | None,
+    trees: Sequence[str],
     repeats: int,
 ) -> _Decoded:
     """Chains, with blocks of stages timed after every prompt."""
@@ -135,6 +137,7 @@ def _decode_methods(
     profile: Profile,
     methods: str,
     gammas: Sequence[int] | None,
+    trees: Sequence[str],
     repeats: int,
 ) -> _Decoded:
     """Any methods that were profiled; predicted before they are decoded."""
@@ -142,7 +145,7 @@ def _decode_methods(
     from profiler.measure import measure
 
     names = [name.strip() for name in methods.split(",")]
-    wanted = catalogue(target, draft, names, tuple(gammas or GAMMAS))
+    wanted = catalogue(target, draft, names, tuple(gammas or GAMMAS), trees)
     keys = {setting_of(m.name, m.parameters): m for m in wanted}
     predictions = predict_methods(profile, [s.label for s in plan.samplings], list(keys))
     known = {setting for _, setting in predictions}

@@ -9,12 +9,12 @@ import streamlit as st
 
 from app import data, figures, words
 from app.data import Evidence
-from app.search import result
+from app.search import Found, result, tree_verdict
 from app.state import ALLOW_LOSSY, CHAINS_ONLY, Choice, Desk, Number
 from app.views import frame
 from measurements import RecordError, Sampling
-from simulator import Candidate, Constraints, choose
 from simulator import Choice as Chosen
+from simulator import Constraints, choose
 
 QUESTION = "Which method and parameters should run here?"
 
@@ -33,7 +33,7 @@ def show() -> None:
         return
     answer = st.container()
     sampling, constraints, found = _ask(Desk.current(), known)
-    choice = choose(found, constraints)
+    choice = choose(found.candidates, constraints)
     with answer:
         st.markdown(f"##### {advice(choice, sampling)}")
     if not choice.ranking:
@@ -41,10 +41,11 @@ def show() -> None:
         return
     with answer:
         _cards(choice)
+        st.caption(tree_verdict(choice, found.trees)["verdict"])
     _charts(choice)
     _table(choice)
     _refused(choice)
-    _download(entry, sampling, choice)
+    _download(entry, sampling, choice, found)
 
 
 def advice(choice: Chosen, sampling: Sampling) -> str:
@@ -72,8 +73,8 @@ def advice(choice: Chosen, sampling: Sampling) -> str:
 
 
 def _ask(
-    desk: Desk, known: dict[str, tuple[Sampling, list[Candidate]]]
-) -> tuple[Sampling, Constraints, list[Candidate]]:
+    desk: Desk, known: dict[str, tuple[Sampling, Found]]
+) -> tuple[Sampling, Constraints, Found]:
     wanted = Choice("sampling", next(iter(known)), tuple(known))
     left, right = st.columns([2, 3])
     with left:
@@ -82,7 +83,7 @@ def _ask(
             format_func=lambda label: words.sampling_name(known[label][0]),
         )  # fmt: skip
     sampling, found = known[desk.refresh(wanted)]
-    most = max(one.prediction.num_draft_tokens for one in found) + 1
+    most = max(one.prediction.num_draft_tokens for one in found.candidates) + 1
     width = Number("verify_most", most, 2, max(most, 3))
     with right:
         st.slider(
@@ -93,7 +94,7 @@ def _ask(
     with st.container(horizontal=True):
         st.toggle("Chains only (no tree attention)", key=desk.place(CHAINS_ONLY))
         st.toggle("Allow methods that change the law of the text", key=desk.place(ALLOW_LOSSY))
-    if all(one.method == "chain" for one in found):
+    if all(one.method == "chain" for one in found.candidates):
         st.caption(
             "Only chains were profiled here; `speculens profile --methods all` adds every other"
             " method."
@@ -174,9 +175,9 @@ def _refused(choice: Chosen) -> None:
             st.caption(f"{figures.candidate_name(one)} {reason}.")
 
 
-def _download(entry: Evidence, sampling: Sampling, choice: Chosen) -> None:
+def _download(entry: Evidence, sampling: Sampling, choice: Chosen, found: Found) -> None:
     content = {"profile": entry.profile.id if entry.profile else None,
-               **result(sampling.label, choice)}  # fmt: skip
+               **result(sampling.label, choice, found.trees)}  # fmt: skip
     st.download_button(
         "Download this choice (JSON)",
         json.dumps(content, indent=1, ensure_ascii=False),

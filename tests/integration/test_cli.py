@@ -281,6 +281,52 @@ def test_compare_and_decode_answer_in_json(
     assert {p for g in alone for p in g["provenance"]} == {"target"}
 
 
+def test_a_tree_given_by_its_parents_is_profiled_predicted_and_decoded(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    """The tree that was not profiled has the rounds that replay says, on every prompt."""
+    out = tmp_path / "runs"
+    options = [*pair_options(tmp_path, "llama", prompts, out), "--temperature", 0]
+    tree, profiled = "-1,0,-1,0", "-1,-1,0,1"
+    profile = ["profile", *options, "--blocks", 2, "--methods", "chain,tree", "--tree", profiled]
+    assert call(monkeypatch, *profile, "--json") == 0
+    settings = json.loads(capsys.readouterr().out)["methods"]
+    assert {"method": "tree", "parameters": {"tree": profiled, "nodes": 4}} in settings
+
+    assert call(monkeypatch, "optimize", "--out", out, "--json") == 0
+    for found in json.loads(capsys.readouterr().out)["by_sampling"]:
+        trees = found["trees"]
+        assert trees["cost_error"] >= 0 and "up to 32 nodes" in trees["tried"]
+        rows = [row for row in found["ranking"] if row["method"] == "tree"]
+        assert any(row["parameters"]["tree"].startswith("-1,-1") for row in rows)
+        assert rows[0] == trees["best_tree"]
+        faster = trees["best_chain"]["speedup"]["L2"] >= rows[0]["speedup"]["L2"]
+        assert trees["chain_wins"] == faster
+
+    validate = ["validate", *options, "--tree", tree, "--json"]
+    assert call(monkeypatch, *validate) == 0
+    rows = json.loads(capsys.readouterr().out)["settings"]
+    (row,) = (row for row in rows if row["method"] == "tree")
+    assert row["parameters"] == {"tree": "-1,-1,0,0", "nodes": 4}
+    assert [p["predicted_rounds"] for p in row["per_prompt"]] == [
+        p["num_rounds"] for p in row["per_prompt"]
+    ]
+
+    for command in ("decode", "compare"):
+        assert (
+            call(monkeypatch, command, *options[:-4], "--temperature", 0, "--tree", "-1,oak") == 2
+        )
+        assert "like -1,-1,0, not '-1,oak'" in capsys.readouterr().err
+    assert call(monkeypatch, "decode", *options[:-4], "--temperature", 0, "--tree", "-1,2") == 2
+    assert "tree node 1 hangs off node 2" in capsys.readouterr().err
+    assert (
+        call(monkeypatch, "decode", *options[:-4], "--temperature", 0, "--tree", tree, "--json")
+        == 0
+    )
+    (shown,) = json.loads(capsys.readouterr().out)["generations"]
+    assert shown["parameters"]["nodes"] == 4
+
+
 def test_decode_shows_prompt_and_legend(tmp_path: Path, prompts: Path, monkeypatch, capsys) -> None:
     options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")[:-2]
     assert call(monkeypatch, "decode", *options) == 0
