@@ -1,8 +1,8 @@
 """What does a round with any static tree cost, once a few trees were timed?
 
-What a round does to the whole tree at once (target pass, verification, commit,
-rest) takes its time from the timed chains and trees by the number of nodes.
-Drafting goes level by level: a linear fit says by how much another tree's
+What a round does to the whole tree at once (target pass, verification, rest)
+takes its time from the timed chains and trees by the number of nodes, the commit
+from the trees alone. Drafting goes level by level: a linear fit says by how much another tree's
 differs from that of a timed one. Knows nothing about what a tree keeps.
 """
 
@@ -15,10 +15,12 @@ from scipy.optimize import nnls
 from simulator.checks import FloatArray
 from simulator.costs import Origin, StageCurve
 from simulator.method_costs import MethodCosts
-from simulator.token_trees import Parents, chain_tree, tree_depths
+from simulator.token_trees import Parents, chain_tree, child_ranks, tree_depths
 
 DRAFTING = ("draft", "draft_sampling")
 """Stages that go level by level."""
+OF_TREES = ("commit",)
+"""Stages that do more for any tree than for a chain, whose kept tokens lie side by side."""
 FEWEST = 2
 """Chains, and trees, that a fit takes: one tree alone could not be checked by another."""
 
@@ -47,8 +49,8 @@ class TreeRoundCosts:
     def round_seconds(self, parents: Parents, context: float) -> float:
         """Time of a round with this tree behind so many cached tokens. [s]"""
         whole = sum(float(curve.seconds(len(parents), context)) for curve in self.whole.values())
-        features = _levels(parents)
-        return whole + sum(float(features @ fitted) for fitted in self.drafting.values())
+        drafting = (_levels(stage, parents) @ fitted for stage, fitted in self.drafting.items())
+        return whole + float(sum(drafting))
 
     def of_tree(self, parents: Parents) -> MethodCosts:
         """Stage curves as a timed method has them; equation (M3.13).
@@ -65,8 +67,8 @@ class TreeRoundCosts:
     def _drafting(self, stage: str, cuts: list[Parents]) -> StageCurve:
         """The samples of the timed tree that takes most nearly as long, moved by the fit."""
         fitted = self.drafting[stage]
-        alike = {tree: float(_levels(tree) @ fitted) for tree in timed_trees(self.timed)}
-        wanted = float(_levels(cuts[-1]) @ fitted)
+        alike = {tree: float(_levels(stage, tree) @ fitted) for tree in timed_trees(self.timed)}
+        wanted = float(_levels(stage, cuts[-1]) @ fitted)
         reference = min(alike, key=lambda tree: abs(alike[tree] - wanted))
         curve = self.timed[reference].drafting[stage]
         cells = np.flatnonzero(curve.num_tokens == len(reference))
@@ -75,7 +77,9 @@ class TreeRoundCosts:
             np.repeat([len(cut) for cut in cuts], cells.size),
             np.tile(curve.context[cells], number),
             tuple(
-                np.maximum(curve.samples[cell] + float(_levels(cut) @ fitted) - alike[reference], 0)
+                np.maximum(
+                    curve.samples[cell] + float(_levels(stage, cut) @ fitted) - alike[reference], 0
+                )
                 for cut in cuts
                 for cell in cells
             ),
@@ -199,17 +203,15 @@ def _fit(timed: Mapping[Parents, MethodCosts], plain: Mapping[str, StageCurve]) 
     stages = sorted({stage for mine in timed.values() for stage in mine.drafting})
     # of a chain and a tree with as many nodes, the tree counts
     shapes = {len(p): p for p in sorted(timed, key=lambda parents: not is_chain(parents))}
-    whole = {
-        stage: _by_nodes([(n, timed[shapes[n]].drafting.get(stage)) for n in sorted(shapes)])
-        for stage in stages
-        if stage not in DRAFTING
-    }
-    features = np.array([_levels(parents) for parents in timed])
-    drafting = {
-        stage: np.asarray(nnls(features, [_typical(timed[p], stage, len(p)) for p in timed])[0])
-        for stage in stages
-        if stage in DRAFTING
-    }
+    whole = {}
+    for stage in (stage for stage in stages if stage not in DRAFTING):
+        like = [p for _, p in sorted(shapes.items()) if stage not in OF_TREES or not is_chain(p)]
+        whole[stage] = _by_nodes([(len(p), timed[p].drafting.get(stage)) for p in like])
+    drafting = {}
+    for stage in (stage for stage in stages if stage in DRAFTING):
+        features = np.array([_levels(stage, parents) for parents in timed])
+        seconds = [_typical(mine, stage, len(parents)) for parents, mine in timed.items()]
+        drafting[stage] = np.asarray(nnls(features, seconds)[0])
     return TreeRoundCosts(timed, plain, whole, drafting)
 
 
@@ -230,12 +232,15 @@ def _by_nodes(curves: list[tuple[int, StageCurve | None]]) -> StageCurve:
     )
 
 
-def _levels(parents: Parents) -> FloatArray:
+def _levels(stage: str, parents: Parents) -> FloatArray:
     """What the time of drafting is linear in; equation (M3.12)."""
     calls = np.array(tokens_by_draft_call(parents))
     wide = np.flatnonzero(calls > 1)
-    masked = calls.size - wide[0] if wide.size else 0  # siblings stay in the draft's cache
-    return np.array([1.0, calls.size, masked, calls.sum() - calls.size])
+    special = calls.size - wide[0] if wide.size else 0  # siblings stay in the draft's cache
+    if stage == "draft_sampling":
+        depths = np.array(tree_depths(parents))
+        special = np.unique(depths[np.array(child_ranks(parents)) > 0]).size
+    return np.array([1.0, calls.size, special, calls.sum() - calls.size])
 
 
 def _typical(costs: MethodCosts, stage: str, nodes: int) -> float:

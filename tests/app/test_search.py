@@ -32,7 +32,7 @@ def test_trees_that_were_never_timed_are_ranked_and_flagged(recorded: Profile) -
     assert all(row["parameters"]["nodes"] <= 8 for row in trees)
     assert all(row["memory_bytes"] == recorded.record.draft.weight_bytes for row in untimed)
     # primarily a regression test: e of (M3.14) for two timed trees, docs/model.md
-    assert found["trees"]["cost_error"] == pytest.approx(0.063, abs=5e-4)
+    assert found["trees"]["cost_error"] == pytest.approx(0.0615, abs=5e-4)
 
 
 def test_a_profile_that_cannot_tell_the_second_child_ranks_profiled_trees_only(

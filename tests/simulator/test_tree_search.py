@@ -33,7 +33,7 @@ def test_the_last_is_the_choice_of_choose_tree(seed):
     found = trees_worth_trying(kept, free, max_nodes=9, max_depth=5)
     choice = choose_tree(
         kept.shares,
-        [float(free.whole["target"].seconds(n, 100)) for n in range(10)],
+        [sum(float(c.seconds(n, 100)) for c in free.whole.values()) for n in range(10)],
         [0.0, *(0.01 + 0.2 * np.arange(1, 6))],
         sizes=range(2, 10),
         max_width=kept.width,
