@@ -165,8 +165,10 @@ def tree_verdict(choice: Choice, trees: TreesTried) -> dict[str, Any]:
         "best_chain": chain and as_row(chain),
         "chain_wins": None,
         "told_apart": None,
-        "verdict": trees.note,
+        "verdict": "not both a tree and a chain keep to these limits",
     }
+    if trees.cost_error is None and tree is None:
+        row["verdict"] = trees.note
     if tree is None or chain is None:
         return row
     chain_wins = chain.speedup >= tree.speedup

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from app.records import calibrations
+from app.records import calibrations, method_profile, searched_trees, static_shape
 from app.search import TreesTried, search, searched, tree_verdict
 from measurements import DATA, Profile, load_profile, scan
 from simulator import Candidate, Constraints, Scenario, choose, predict
@@ -47,6 +48,25 @@ def test_a_profile_that_cannot_tell_the_second_child_ranks_profiled_trees_only(
     )
     named = [one.parameters for one in found.candidates if one.method == "tree"]
     assert named and not any('"-1,' in parameters for parameters in named)
+
+
+def test_chances_by_rank_rebuild_the_windows_that_were_recorded(recorded: Profile) -> None:
+    """2-2-1-1 at temperature 1 from its first level and the chain's; float32 on disk."""
+    methods = method_profile(recorded, "T1")
+    assert methods is not None
+    trees = searched_trees(recorded, methods, "T1")
+    setting = ("tree", '{"nodes":14,"tree":"2-2-1-1"}')
+    parents = static_shape(setting)
+    assert parents is not None
+    kept, said = methods.traces[setting].windows.survival, trees.kept.windows(parents).survival
+    np.testing.assert_allclose(said, kept, atol=1e-5)
+
+
+def test_where_trees_are_not_allowed_nothing_is_compared(recorded: Profile) -> None:
+    found = searched(recorded, calibrations(recorded)["T1"], "T1")
+    told = tree_verdict(choose(found.candidates, Constraints(chain_only=True)), found.trees)
+    assert told["best_tree"] is None and told["chain_wins"] is None
+    assert told["verdict"] == "not both a tree and a chain keep to these limits"
 
 
 @pytest.mark.parametrize(("rate", "said"), [(0.7, "a chain beats"), (0.9, "a tree beats")])
