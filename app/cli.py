@@ -205,7 +205,9 @@ def validate(
         from app.commands import campaign
 
         if record is not None or gamma or tree:
-            raise BadInputError("--plan profiles by itself: leave out --profile, --gamma and --tree")
+            raise BadInputError(
+                "with --plan leave out --profile, --gamma and --tree: a plan profiles by itself"
+            )
         campaign.run(plan, pair, out, state, methods, repeats, report, as_json)
         return
     lengths = gamma and _gammas(gamma)

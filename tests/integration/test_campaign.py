@@ -61,7 +61,7 @@ def test_a_campaign_foretells_decodes_others_and_resumes(
     ("extra", "message"),
     [
         (["--plan", "grand"], "plan must be one of full, quick, everything, not 'grand'"),
-        (["--gamma", 3], "--plan profiles by itself"),
+        (["--gamma", 3], "a plan profiles by itself"),
         (["--repeats", 0], "repeats must be at least 1, not 0"),
         (["--methods", "chian"], "method must be one of"),
     ],
