@@ -34,6 +34,9 @@ FITS = {"attention apart": True, "one rate": False}
 
 BOOTSTRAP = 100
 
+SPREAD_LIMIT, MOST_WIDE = 0.1, 0.25
+"""IQR/median from which a time is wide, and the share of wide ones that is tolerated."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -72,7 +75,12 @@ def results(record: StudyRecord, profile: Profile | None) -> StudyRecord:
         "prompts predicted": prompts,
     }
     tables = {**{k: rows for k, rows in answers.items() if rows}, **record.tables}
-    fields = {**record.model_dump(), "tables": tables, "notes": NOTES, "complete": True}
+    fields = {
+        **record.model_dump(),
+        "tables": tables,
+        "notes": [*NOTES, *_disturbed(stages)],
+        "complete": True,
+    }
     return StudyRecord(**fields)
 
 
@@ -201,8 +209,22 @@ def _stage_errors(points: Rows, *keys: str) -> Rows:
     rows = []
     for values, group in pd.DataFrame(points).groupby(list(keys), sort=False):
         error = summarise_errors(group.predicted_seconds, group.measured_seconds)
-        rows.append({**dict(zip(keys, values, strict=True)), **asdict(error)})
+        spread = {"spread": float(group.spread.median())}
+        rows.append({**dict(zip(keys, values, strict=True)), **asdict(error), **spread})
     return rows
+
+
+def _disturbed(points: Rows) -> list[str]:
+    """A line where the measured times themselves are too wide to judge a prediction by."""
+    if not points:
+        return []
+    wide = float(np.mean([row["spread"] > SPREAD_LIMIT for row in points]))
+    if wide <= MOST_WIDE:
+        return []
+    return [
+        f"disturbed: {wide:.0%} of the stage times spread (IQR/median) by more than"
+        f" {SPREAD_LIMIT:.0%}; measure again on a quiet machine"
+    ]
 
 
 def _prompt_rows(decodes: pd.DataFrame, found: dict[str, Calibration]) -> Rows:

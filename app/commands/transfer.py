@@ -106,7 +106,8 @@ _ERRORS = {
 }
 SHOWN: dict[str, dict[str, str]] = {
     "errors by what was held out": {
-        "question": "question", "held_out": "held out", "fit": "fit", **_ERRORS
+        "question": "question", "held_out": "held out", "fit": "fit", **_ERRORS,
+        "spread": "IQR/median",
     },
     "prompts predicted": {
         "sampling": "sampling", "num_draft_tokens": "γ", "tau_measured": "τ",

@@ -222,6 +222,7 @@ def test_transfer_answers_every_question_and_keeps_a_study(
 
     assert call(monkeypatch, *transfer, "--questions", "context") == 0
     shown = capsys.readouterr().out
+    assert "IQR/median" in shown
     assert "stage time, attention apart" in shown and "prompts predicted" not in shown
 
 
