@@ -186,7 +186,18 @@ def test_transfer_answers_every_question_and_keeps_a_study(
     options = pair_options(tmp_path, "llama", prompts, out)
     others = tmp_path / "others.jsonl"
     others.write_text("\n".join(json.dumps({"prompt": text}) for text in ("def f(x):", "for a")))
-    transfer = ["transfer", *options, "--held-out", others, "--blocks", 2, "--gamma", 2]
+    transfer = [
+        "transfer",
+        *options,
+        "--held-out",
+        others,
+        "--blocks",
+        1,
+        "--gamma",
+        2,
+        "--new-tokens",
+        8,
+    ]
     small = {f"llama-{h}": {**SIZES["cpu"]["llama-3m"], "hidden_size": h} for h in (32, 64, 96)}
     monkeypatch.setitem(SIZES, "cpu", small)
     monkeypatch.setattr(transfer_results, "BOOTSTRAP", 5)
