@@ -26,7 +26,7 @@ def cell(value: Cell) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
     return str(value)
 
 
@@ -72,6 +72,32 @@ def beside(measured: Sequence[Row], published: Sequence[Row]) -> Table | None:
                 line.append(cell(theirs.get(i, {}).get(name)))
         cells.append(line)
     return headings, cells
+
+
+def fitted(made: Table, width: int) -> Table:
+    """The table, or rows and columns exchanged where only that keeps to a width.
+
+    Parameters
+    ----------
+    made : headings and cells
+    width : int
+        Characters of a line.
+
+    Examples
+    --------
+    >>> fitted((["text", "speed", "error"], [["a", "2", "1"]]), 12)
+    (['text', 'a'], [['speed', '2'], ['error', '1']])
+    """
+    headings, rows = made
+    columns = [list(column) for column in zip(headings, *rows, strict=True)]
+    turned: Table = (columns[0], columns[1:])
+    return turned if _width(made) > width >= _width(turned) else made
+
+
+def _width(made: Table) -> int:
+    """Characters of a printed line: a column's widest cell, two blanks, one rule."""
+    headings, rows = made
+    return 1 + sum(3 + max(map(len, column)) for column in zip(headings, *rows, strict=True))
 
 
 def tables(

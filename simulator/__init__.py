@@ -112,6 +112,7 @@ from simulator.speedup import operations_factor, speedup_from_rates, textbook_sp
 from simulator.stage_fit import StageFit, fit_stage_time
 from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
+from simulator.staging_gain import cost_ratio_for_gain, lower_acceptance_rate, staged_gain
 from simulator.token_trees import (
     Parents,
     chain_tree,
@@ -125,6 +126,7 @@ from simulator.token_trees import (
 from simulator.trace import AcceptanceTrace
 from simulator.traffic import (
     RoundTraffic,
+    calls_cost,
     implied_mean_emitted,
     relative_bandwidth,
     round_traffic,
@@ -214,6 +216,7 @@ __all__ = [
     "break_even_batch",
     "break_even_context",
     "break_even_cost_ratio",
+    "calls_cost",
     "chain_tree",
     "chain_windows",
     "checked_tree",
@@ -221,6 +224,7 @@ __all__ = [
     "choose",
     "choose_tree",
     "compare",
+    "cost_ratio_for_gain",
     "difference_told_apart",
     "draw_resamples",
     "dynamic_programme_tau",
@@ -248,6 +252,7 @@ __all__ = [
     "level_order",
     "log_speed_spread",
     "lookup_windows",
+    "lower_acceptance_rate",
     "mean_emitted_lockstep",
     "operations_factor",
     "operator_costs",
@@ -301,6 +306,7 @@ __all__ = [
     "speedup_elasticities",
     "speedup_from_rates",
     "staged_draft_calls",
+    "staged_gain",
     "summarise",
     "summarise_errors",
     "tabulate_rounds",

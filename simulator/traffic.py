@@ -98,6 +98,60 @@ def round_traffic(
     return RoundTraffic(call.times(calls), verify, step)
 
 
+def calls_cost(
+    shape: ModelShape,
+    num_tokens: ArrayLike,
+    context: ArrayLike,
+    number: ArrayLike,
+    *,
+    precision: Precision = HALF,
+) -> OperatorCost:
+    """Arithmetic and traffic of a model's forwards, as they were counted in a decode.
+
+    Parameters
+    ----------
+    shape : ModelShape
+    num_tokens : int array [kinds], >= 1
+        Tokens read by each kind of forward. [tokens]
+    context : float array [kinds], >= 0
+        Mean tokens cached before it. [tokens]
+    number : float array [kinds], >= 0
+        How often it ran.
+    precision : Precision
+
+    Returns
+    -------
+    OperatorCost
+        Single numbers: all forwards together.
+
+    Raises
+    ------
+    ValueError
+        If an argument leaves its bounds.
+
+    Notes
+    -----
+    Equation (M8.1) in docs/model.md. A mean context gives the exact sum, because
+    traffic and arithmetic of a forward are linear in it (unless a window of
+    attention cuts some of them).
+
+    Examples
+    --------
+    >>> from simulator.known_models import known_shape
+    >>> cost = calls_cost(known_shape("Llama-3.1-8B"), [1, 5], [1000, 1000], [10, 2])
+    >>> round(float(cost.intensity), 2)
+    1.71
+    """
+    times = at_least("number", number, 0)
+    each = total_cost(operator_costs(shape, num_tokens, context, precision=precision)).times(times)
+    return OperatorCost(
+        *(
+            np.asarray(part).sum()
+            for part in (each.flop, each.weight_bytes, each.kv_bytes, each.activation_bytes)
+        )
+    )
+
+
 def relative_bandwidth(traffic: RoundTraffic, mean_emitted: ArrayLike) -> FloatArray:
     """Bytes per emitted token over those of autoregressive decoding.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from app.pair import PairOptions
-from app.studies import kv_cache
-from app.study_tables import Row, tables
+from app.studies import kv_cache, staged
+from app.study_tables import Row, fitted, tables
 from app.terminal import notice, output, print_json, resumable, table
 from measurements import StudyRecord, save_record
 
@@ -31,7 +31,7 @@ class Subject(Protocol):
         ...
 
 
-SUBJECTS: Mapping[str, Subject] = {"kv-cache": kv_cache}
+SUBJECTS: Mapping[str, Subject] = {"kv-cache": kv_cache, "staged": staged}
 
 
 def check(subject: str) -> None:
@@ -72,16 +72,19 @@ def run(
     if as_json:
         print_json({**study.model_dump(mode="json"), "record": str(path)})
     else:
-        _show(study.tables, study)
+        _show(study)
     notice(f"saved {path}")
 
 
-def _show(measured: Mapping[str, list[Any]], study: StudyRecord) -> None:
+def _show(study: StudyRecord) -> None:
     console = output()
-    short: dict[str, list[Row]] = {t: r for t, r in measured.items() if len(r) <= PRINTED_ROWS}
-    for title, (headings, rows) in tables(short, study.published).items():
+    short: dict[str, Sequence[Row]] = {
+        title: rows for title, rows in study.tables.items() if len(rows) <= PRINTED_ROWS
+    }
+    for title, made in tables(short, study.published).items():
+        headings, rows = fitted(made, console.width)
         console.print(table(title, headings, rows))
-    for title in measured.keys() - short.keys():
-        console.print(f"{title}: {len(measured[title])} rows, in the record and the report")
+    for title in study.tables.keys() - short.keys():
+        console.print(f"{title}: {len(study.tables[title])} rows, in the record and the report")
     for note in study.notes:
         console.print(f"- {note}")

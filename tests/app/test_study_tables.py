@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.study_tables import beside, cell, tables
+from app.study_tables import beside, cell, fitted, tables
 
 MEASURED = [
     {"sampling": "T0", "speed": 2.0, "n": 3},
@@ -34,3 +34,11 @@ def test_values_are_short():
     assert [cell(v) for v in (0.12345, 1234.56, 7, None, False, "x")] == [
         "0.123", "1235", "7", "–", "no", "x",
     ]  # fmt: skip
+
+
+def test_a_table_too_wide_lies_down_where_that_helps():
+    made = (["sampling", "speed", "n"], [["T0", "2", "3"], ["T1", "1.5", "3"]])
+    turned = (["sampling", "T0", "T1"], [["speed", "2", "1.5"], ["n", "3", "3"]])
+    assert fitted(made, 80) == made
+    assert fitted(made, 23) == turned
+    assert fitted(made, 5) == made  # neither fits

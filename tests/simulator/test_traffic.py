@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulator.known_models import known_shape
 from simulator.roofline import operator_costs, total_cost
-from simulator.traffic import implied_mean_emitted, relative_bandwidth, round_traffic
+from simulator.traffic import calls_cost, implied_mean_emitted, relative_bandwidth, round_traffic
 
 TARGET, DRAFT = known_shape("Llama-3.1-8B"), known_shape("Llama-3.2-1B")
 GAMMA, CONTEXT, BATCH = st.integers(0, 16), st.integers(0, 100_000), st.integers(1, 512)
@@ -89,3 +89,14 @@ def test_bad_queries_are_refused():
         implied_mean_emitted(traffic, 0)
     with pytest.raises(ValueError, match="draft_calls must be finite and >= 0, not -1"):
         round_traffic(TARGET, DRAFT, 4, 0, draft_calls=-1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 5000)), min_size=1, max_size=6))
+def test_counted_forwards_add_up(forwards):
+    """Second implementation: one by one; equal widths at their mean context."""
+    one_by_one = [total_cost(operator_costs(TARGET, n, k)) for n, k in forwards]
+    widths = sorted({n for n, _ in forwards})
+    contexts = [[k for n, k in forwards if n == width] for width in widths]
+    cost = calls_cost(TARGET, widths, [np.mean(c) for c in contexts], [len(c) for c in contexts])
+    assert cost.bytes == pytest.approx(sum(c.bytes for c in one_by_one))
+    assert cost.flop == pytest.approx(sum(c.flop for c in one_by_one))

@@ -1,0 +1,73 @@
+"""Reproductions through the command line, at tiny sizes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from profiler import measure as profiler_measure
+from tests.integration.test_cli import PROMPTS, call, pair_options
+
+SMALL = ["--quick", "--num-prompts", 2, "--new-tokens", 8, "--device", "cpu"]
+
+
+def tables_of(capsys: pytest.CaptureFixture[str]) -> dict[str, list[dict]]:
+    return json.loads(capsys.readouterr().out)["tables"]
+
+
+def test_staged_gives_every_table_and_figure_and_resumes(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    out, report = tmp_path / "runs", tmp_path / "report.html"
+    command = ["reproduce", "staged", *SMALL, "--out", out, "--json"]
+    real, recorded = profiler_measure._record, []
+
+    def stop_in_the_second_group(*arguments):  # type: ignore[no-untyped-def]
+        if len(recorded) == 10:
+            raise KeyboardInterrupt
+        recorded.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(profiler_measure, "_record", stop_in_the_second_group)
+    assert call(monkeypatch, *command) == 130
+    assert "the same command resumes" in capsys.readouterr().err
+    monkeypatch.setattr(profiler_measure, "_record", lambda *a: recorded.append(1) or real(*a))
+    assert call(monkeypatch, *command, "--report", report) == 0
+    settings = 1 + 2 + 1 + 3 + 1  # autoregressive, chains, tree, staged chains, staged tree
+    assert len(recorded) == 10 + 4 * settings - settings  # the first of four groups was kept
+    tables = tables_of(capsys)
+
+    bandwidth, speed, every, split, staging = list(tables.values())[:5]
+    assert [row["sampling"] for row in bandwidth] == ["deterministic", "top-k"]
+    assert all(row["baseline"] == pytest.approx(1) for row in bandwidth)
+    assert len(every) == 2 * settings
+    assert all(row["low"] <= row["speedup"] <= row["high"] for row in every)
+    assert all(row["speculative"] > 0 and row["staged/speculative"] > 0 for row in speed)
+    for row in every:  # a chain's draft runs once a token, a staged one's at most so often
+        drafted = row["verified"] - 1
+        if row["method"].startswith("chain"):
+            assert row["draft calls"] == pytest.approx(drafted)
+        if row["method"].startswith("staged γ"):
+            assert row["draft calls"] <= drafted
+    for sampling in ("deterministic", "top-k"):
+        shares = [r["share"] for r in split if (r["sampling"], r["role"]) == (sampling, "staged")]
+        assert sum(shares) == pytest.approx(1, abs=1e-6)
+    assert {row["lower"] for row in staging} == {"ngram-T1", "ngram-T1.5"}
+    page = report.read_text()
+    for title in ("Table 1", "Table 2", "Figure 1", "Figure 2", "Figure 3", "0.31", "475"):
+        assert title in page
+    assert page.count('class="chart"') == 2 * 3 + 3
+
+
+def test_staged_without_an_ngram_of_the_draft_says_what_to_train(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("\n".join(json.dumps({"prompt": text}) for text in PROMPTS))
+    options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")
+    assert call(monkeypatch, "reproduce", "staged", *options) == 2
+    refusal = capsys.readouterr().err
+    assert refusal.count("\n") == 1 and "speculens train ngram" in refusal
+    assert not (tmp_path / "runs").exists()
+    assert call(monkeypatch, "reproduce", "staged", *options, "--ngram", "nowhere") == 2
+    assert "no n-gram 'nowhere'" in capsys.readouterr().err
