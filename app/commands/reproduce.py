@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.pair import PairOptions
-from app.studies import kv_cache, staged
+from app.studies import kv_cache, leviathan, staged
 from app.study_tables import Row, fitted, tables
 from app.terminal import notice, output, print_json, resumable, table
 from measurements import StudyRecord, save_record
@@ -31,7 +31,11 @@ class Subject(Protocol):
         ...
 
 
-SUBJECTS: Mapping[str, Subject] = {"kv-cache": kv_cache, "staged": staged}
+SUBJECTS: Mapping[str, Subject] = {
+    "kv-cache": kv_cache,
+    "staged": staged,
+    "leviathan": leviathan,
+}
 
 
 def check(subject: str) -> None:

@@ -83,8 +83,9 @@ def decode_all(
     Raises
     ------
     InputError
-        If a prompt does not fit, or the file of decodes is damaged.
+        If a prompt does not fit or comes twice, or the file of decodes is damaged.
     """
+    from engine.errors import InputError
     from profiler.measure import measure
     from profiler.run import ProfilePlan, encode_checked
     from profiler.run_log import RunLog
@@ -96,8 +97,9 @@ def decode_all(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
     log = RunLog(state / f"decodes-{digest}.jsonl", identity)
 
-    # equal prompts get equal numbers: what is measured beside them is the same as well
-    number = {tuple(tokens): index for index, tokens in reversed(list(enumerate(encoded)))}
+    number = {tuple(tokens): index for index, tokens in enumerate(encoded)}
+    if between is not None and len(number) < len(encoded):
+        raise InputError(f"{prompts.name} holds a prompt twice; every text must be another")
 
     def beside(tokens: list[int], sampling: Sampling) -> pd.DataFrame | None:
         return between(number[tuple(tokens)], tokens, sampling) if between else None

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.studies.decoding import Decoded
+from app.studies.forwards import forwards_cost
 from app.studies.staging import gain, number_of_calls, staging_row
 from app.words import method_name
 from measurements import Ceilings
 from measurements.schema import Cell
-from simulator import ModelShape, calls_cost
-from simulator.model_config import shape_from_config
-from simulator.roofline import OperatorCost, Precision
+from simulator.roofline import OperatorCost
 
 if TYPE_CHECKING:
     from engine.sampling import Sampling
     from profiler.methods import Method
-    from profiler.runs import Calls, Run
+    from profiler.runs import Run
 
 Rows = list[dict[str, Cell]]
 
@@ -93,7 +92,6 @@ class _OneSampling:
     name: str
     rows: dict[Method, dict[str, Any]]
     best: dict[str, Method]
-    cost: Callable[[Sequence[Calls], bool], OperatorCost]
 
     @classmethod
     def of(cls, decoded: Decoded, sampling: Sampling, methods: Sequence[Method]) -> _OneSampling:
@@ -111,17 +109,7 @@ class _OneSampling:
             role: max((m for m in rows if m.name in names), key=lambda m: rows[m]["tokens_per_s"])
             for role, names in kinds.items()
         }
-        shapes = [
-            shape_from_config(model.hf.config.to_dict())
-            for model in (decoded.target, decoded.draft)
-        ]
-        size = float(decoded.target.dtype.itemsize)
-        precision = Precision(size, size, size)
-
-        def cost(calls: Sequence[Calls], of_target: bool) -> OperatorCost:
-            return _cost(shapes[0 if of_target else 1], calls, precision)
-
-        return cls(decoded, sampling, NAMES[sampling.greedy], rows, best, cost)
+        return cls(decoded, sampling, NAMES[sampling.greedy], rows, best)
 
     def runs(self, method: Method) -> list[Run]:
         return self.decoded.of(self.sampling, method)
@@ -149,9 +137,9 @@ class _OneSampling:
     def total(self, method: Method) -> OperatorCost:
         """Arithmetic and traffic of all decodes of a method, tables of n-grams left out."""
         calls = [call for run in self.runs(method) for call in run.calls]
-        target = self.cost([c for c in calls if c.stage == "target"], True)
+        target = forwards_cost(self.decoded.target, [c for c in calls if c.stage == "target"])
         drafting = [c for c in calls if c.stage == "draft"]
-        return target + self.cost(drafting, False) if drafting else target
+        return target + forwards_cost(self.decoded.draft, drafting) if drafting else target
 
     def bandwidth(self, method: Method) -> float:
         """Bytes per emitted token over the baseline's."""
@@ -244,12 +232,12 @@ class _OneSampling:
         for role in ROLES:
             runs = self.runs(self.best[role])
             calls = [call for run in runs for call in run.calls]
-            stages = {"target": True, "draft": False}
-            for stage, of_target in stages.items():
+            models = {"target": self.decoded.target, "draft": self.decoded.draft}
+            for stage, model in models.items():
                 mine = [call for call in calls if call.stage == stage]
                 if mine:
                     spent = sum(run.stage_seconds[stage] for run in runs)
-                    found.append(self._point(role, stage, self.cost(mine, of_target), spent))
+                    found.append(self._point(role, stage, forwards_cost(model, mine), spent))
             spent = sum(run.seconds for run in runs)
             found.append(self._point(role, "round", self.total(self.best[role]), spent))
         return found
@@ -288,13 +276,3 @@ class _OneSampling:
              "level": level}
             for token, level in zip(run.tokens, run.provenance, strict=True)
         ]  # fmt: skip
-
-
-def _cost(shape: ModelShape, calls: Sequence[Calls], precision: Precision) -> OperatorCost:
-    return calls_cost(
-        shape,
-        [call.num_tokens for call in calls],
-        [call.context for call in calls],
-        [call.number for call in calls],
-        precision=precision,
-    )

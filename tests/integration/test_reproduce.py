@@ -71,3 +71,48 @@ def test_staged_without_an_ngram_of_the_draft_says_what_to_train(
     assert not (tmp_path / "runs").exists()
     assert call(monkeypatch, "reproduce", "staged", *options, "--ngram", "nowhere") == 2
     assert "no n-gram 'nowhere'" in capsys.readouterr().err
+
+
+def test_leviathan_puts_theory_beside_decoding_for_any_pair(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    prompts, report = tmp_path / "prompts.jsonl", tmp_path / "report.html"
+    prompts.write_text("\n".join(json.dumps({"prompt": text}) for text in PROMPTS))
+    options = pair_options(tmp_path, "llama", prompts, tmp_path / "runs")
+    command = ["reproduce", "leviathan", *options, "--quick", "--report", report, "--json"]
+    real, recorded = profiler_measure._record, []
+
+    def stop_in_the_second_group(*arguments):  # type: ignore[no-untyped-def]
+        if len(recorded) == 12:
+            raise KeyboardInterrupt
+        recorded.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(profiler_measure, "_record", stop_in_the_second_group)
+    assert call(monkeypatch, *command) == 130
+    monkeypatch.setattr(profiler_measure, "_record", lambda *a: recorded.append(1) or real(*a))
+    capsys.readouterr()
+    assert call(monkeypatch, *command) == 0
+    settings = 1 + 5 + 3  # autoregressive, the draft's chains, lookup; no trigram is of this pair
+    assert len(recorded) == 12 + (6 - 1) * settings
+    acceptance, theory, rounds, choice = tables_of(capsys).values()
+    assert [(r["sampling"], r["drafter"]) for r in acceptance] == [
+        ("T0", "draft"), ("T0", "lookup"), ("T1", "draft"), ("T1", "lookup"),
+    ]  # fmt: skip
+    assert len(choice) == 4 and all(0 <= row["lost"] < 1 for row in choice)
+    by_drafter = {(r["sampling"], r["drafter"]): r for r in acceptance}
+    for row, tau in zip(theory, rounds, strict=True):
+        mine = by_drafter[row["sampling"], row["drafter"]]
+        alpha, gamma = mine["α along the text"], row["γ"]
+        powers = sum(alpha**i for i in range(gamma + 1))  # (1 - α^(γ+1)) / (1 - α)
+        assert row["theory"] == pytest.approx(powers / (gamma * mine["c"] + 1))
+        assert tau["L0"] == pytest.approx(powers)
+        if row["sampling"] == "T0":  # float32: the replay of the text is what decoding does
+            assert tau["L2"] == pytest.approx(tau["measured"])
+        if row["drafter"] == "draft":  # what is drafted and thrown away is computed for nothing
+            assert row["operations, counted"] > 1
+    assert "Theorem 3.8" in report.read_text() and "T5-XXL EnDe" in report.read_text()
+
+    prompts.write_text("\n".join(json.dumps({"prompt": text}) for text in [PROMPTS[0]] * 2))
+    assert call(monkeypatch, *command) == 2
+    assert "holds a prompt twice" in capsys.readouterr().err
