@@ -67,7 +67,7 @@ def _figures(figures: Mapping[str, go.Figure]) -> str:
 
 def _tables(study: StudyRecord) -> str:
     measured: dict[str, Sequence[Row]] = dict(study.tables)
-    parts = ["<h2>Tables</h2>"]
+    parts = ['<h2>Tables</h2><div class="tables">']
     for title, (headings, rows) in tables(measured, study.published).items():
         made = _table(headings, rows)
         if len(rows) > LONG:
@@ -76,14 +76,18 @@ def _tables(study: StudyRecord) -> str:
             )
         else:
             parts.append(f"<h3>{escape(title)}</h3>{made}")
-    return "\n".join(parts)
+    return "\n".join([*parts, "</div>"])
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    theirs = [heading == PAPER for heading in headings]
+    columns = zip(headings, *rows, strict=True)
+    looks = [
+        "paper" if heading == PAPER else "" if all(map(_is_number, cells)) else "text"
+        for heading, *cells in columns
+    ]
 
     def line(cells: Sequence[str], tag: str) -> str:
-        kinds = [' class="paper"' if paper else "" for paper in theirs]
+        kinds = [f' class="{look}"' if look else "" for look in looks]
         inner = "".join(
             f"<{tag}{kind}>{escape(value)}</{tag}>"
             for kind, value in zip(kinds, cells, strict=True)
@@ -95,6 +99,10 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         f'<div class="scroll"><table><thead>{line(headings, "th")}</thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "–" or cell.lstrip("-")[:1].isdigit()
 
 
 def _conditions(study: StudyRecord) -> str:

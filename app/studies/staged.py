@@ -127,4 +127,5 @@ def _methods(pair: PairOptions, draft: Model, quick: bool) -> list[Method]:
 def _growth(batch: int) -> Growth:
     from engine.trees import Growth
 
-    return Growth(budget=batch, depth=DEPTH, beam=max(2, batch // DEPTH), width=CHILDREN)
+    depth = min(DEPTH, batch)  # no path is longer than its tree
+    return Growth(budget=batch, depth=depth, beam=max(2, batch // depth), width=CHILDREN)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Rows = Sequence[Mapping[str, Any]]
 SYMBOLS = {"target": "circle", "draft": "triangle-up", "round": "diamond"}
 STAGE_NAMES = {"target": "target forwards", "draft": "draft forwards", "round": "whole rounds"}
+TICKS = [m * 10.0**e for e in range(-2, 7) for m in (1, 2, 5)]  # of logarithmic axes
 LINE_WIDTH = 96  # characters of the coloured text
 
 
@@ -78,8 +79,8 @@ def _roofline(rows: Rows, ceilings: Mapping[str, Any]) -> go.Figure:
             hovertemplate=f"{row['role']}, {STAGE_NAMES[row['stage']]}<br>%{{x:.3g}} FLOP/byte,"
             " %{y:.3g} GFLOP/s<extra></extra>",
         )
-    figure.update_xaxes(type="log", dtick="D2")
-    figure.update_yaxes(type="log", dtick="D2")
+    figure.update_xaxes(type="log", tickvals=TICKS)
+    figure.update_yaxes(type="log", tickvals=TICKS)
     wide_legend(figure)
     return figure
 
@@ -95,7 +96,8 @@ def _sorted(rows: Rows) -> go.Figure:
             line={"color": colour}, marker={"size": 5},
             hovertemplate=role + ": %{y:.0f} tokens/s<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(rangemode="tozero")
+    ends = [0.5, len(rows) + 0.5]
+    figure.update_xaxes(range=ends, tickformat="d", dtick=max(1, len(rows) // 12))
     figure.update_yaxes(rangemode="tozero")
     return figure
 
@@ -216,5 +218,5 @@ def _by_cost(tables: Mapping[str, Rows]) -> go.Figure:
         y=PAPER_GAIN, line={"color": MEASURED, "dash": "dot", "width": 1.5},
         annotation_text="the paper's", annotation_position="top left",
     )  # fmt: skip
-    figure.update_xaxes(type="log", dtick="D2")
+    figure.update_xaxes(type="log", tickvals=TICKS)
     return figure

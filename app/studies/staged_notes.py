@@ -30,7 +30,8 @@ def notes(tables: Mapping[str, Sequence[Row]]) -> list[str]:
     return [
         *found,
         "The best setting of each kind was chosen on the decodes that are quoted, which flatters it"
-        " a little; every setting is in its own table.",
+        " a little. Every setting has a row: calls of the draft and tokens verified (width) per"
+        " round, bytes per token over plain decoding's.",
         "Bytes are counted, not measured: every forward of the decodes with its tokens and context"
         " reads all weights and its cache once (docs/model.md, M8); look-ups of the n-gram are left"
         " out. Prefill is left out everywhere.",
@@ -76,8 +77,8 @@ def _staging(row: Row) -> list[str]:
         f" {percent(row['drafting_share'], 0)} of a round, which is all that staging could save."
         f" It makes {percent(1 - row['calls_per_token'], 0)} of the draft calls unnecessary (the"
         f" n-gram is right {percent(row['lower_acceptance_rate'], 0)} of the time), others take"
-        f" {row['call_growth']:.2f} times as long, and the n-gram and its judging add"
-        f" {row['extra_steps']:.3f} plain steps to a round.",
+        f" {row['call_growth']:.2f} times as long, and the n-gram and its judging change"
+        f" a round by {row['extra_steps']:+.3f} plain steps.",
         f"{what}: (M5.4) predicts {times(row['predicted_gain'])} over the same chain without it,"
         f" measured {times(row['measured_gain'])}; at the paper's c of at least"
         f" {PAPER_COST_RATIO:.3f} {times(row['gain_at_paper_c'])}. "

@@ -174,16 +174,16 @@ class _OneSampling:
         rounds = sum(run.num_rounds for run in runs)
         return {
             "sampling": self.name,
-            "method": method_name(method.name, method.parameters),
-            "best": next((role for role in ROLES if self.best[role] == method), ""),
-            "tokens_per_s": row["tokens_per_s"],
+            "method": _short_name(method),
+            "best": method in self.best.values(),
+            "tok/s": row["tokens_per_s"],
             "speedup": row["speedup"]["median"],
             "low": row["speedup"]["low"],
             "high": row["speedup"]["high"],
             "tau": row["tau"],
-            "draft calls": number_of_calls(runs, "draft") / rounds,
-            "verified": 1 + sum(run.num_drafted for run in runs) / rounds,
-            "bandwidth": self.bandwidth(method),
+            "calls": number_of_calls(runs, "draft") / rounds,
+            "width": 1 + sum(run.num_drafted for run in runs) / rounds,
+            "bytes": self.bandwidth(method),
         }
 
     def split(self, role: str, method: Method) -> Rows:
@@ -262,13 +262,14 @@ class _OneSampling:
         ]  # fmt: skip
 
     def text(self) -> Rows:
-        """The text on which the n-gram made most tokens: the clearest picture."""
+        """The text in which the n-gram made most different tokens: loops are no picture."""
         tokenizer = self.decoded.target.tokenizer
         if tokenizer is None:
             return []
 
         def low_level(run: Run) -> int:
-            return sum(level.startswith("ngram") for level in run.provenance)
+            made = zip(run.tokens, run.provenance, strict=True)
+            return len({token for token, level in made if level.startswith("ngram")})
 
         run = max(self.runs(self.best["staged"]), key=low_level)
         return [
@@ -276,3 +277,8 @@ class _OneSampling:
              "level": level}
             for token, level in zip(run.tokens, run.provenance, strict=True)
         ]  # fmt: skip
+
+
+def _short_name(method: Method) -> str:
+    name = method_name(method.name, method.parameters)
+    return name.replace("lower ", "").replace("grown, nodes", "of")
