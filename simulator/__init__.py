@@ -112,6 +112,14 @@ from simulator.speedup import operations_factor, speedup_from_rates, textbook_sp
 from simulator.stage_fit import StageFit, fit_stage_time
 from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
+from simulator.staging import (
+    break_even_draft_cost,
+    draft_calls_per_round,
+    drafting_seconds,
+    staged_calls_from_rates,
+    staged_speedup,
+    staging_extra_seconds,
+)
 from simulator.staging_gain import cost_ratio_for_gain, lower_acceptance_rate, staged_gain
 from simulator.token_trees import (
     Parents,
@@ -216,6 +224,7 @@ __all__ = [
     "break_even_batch",
     "break_even_context",
     "break_even_cost_ratio",
+    "break_even_draft_cost",
     "calls_cost",
     "chain_tree",
     "chain_windows",
@@ -226,6 +235,8 @@ __all__ = [
     "compare",
     "cost_ratio_for_gain",
     "difference_told_apart",
+    "draft_calls_per_round",
+    "drafting_seconds",
     "draw_resamples",
     "dynamic_programme_tau",
     "emitted_tokens_by_prompt",
@@ -305,8 +316,11 @@ __all__ = [
     "simulate_windows",
     "speedup_elasticities",
     "speedup_from_rates",
+    "staged_calls_from_rates",
     "staged_draft_calls",
     "staged_gain",
+    "staged_speedup",
+    "staging_extra_seconds",
     "summarise",
     "summarise_errors",
     "tabulate_rounds",

@@ -155,7 +155,7 @@ def predict_method(
         costs, windows.num_drafted, everywhere / everywhere.size, trace.cached, prompts
     ).seconds_by_stage(costs)
     tau = Fidelities(textbook_tau(windows), uniform_emitted_tokens(windows), replay.tau)
-    drafting = sum(v for k, v in anywhere.items() if k not in _NOT_DRAFTING)
+    drafting = sum(v for k, v in anywhere.items() if k not in NOT_DRAFTING)
     speedup = Fidelities(
         tau.L0 / (1.0 + drafting / step_seconds),
         tau.L1 * step_seconds / sum(anywhere.values()),
@@ -195,7 +195,7 @@ def predict_method(
     )
 
 
-_NOT_DRAFTING = frozenset({"target", "sampling", "verification", "commit", "rest"})
+NOT_DRAFTING = frozenset({"target", "sampling", "verification", "commit", "rest"})
 
 
 def textbook_tau(windows: Windows) -> float:
