@@ -30,6 +30,7 @@ def main() -> None:
             _page("optimize", "Optimise", "trophy"),
             _page("tree", "Tree designer", "account_tree"),
             _page("roofline", "Roofline", "roofing"),
+            _page("staging", "Staging", "stacks"),
             _page("validation", "Validation", "fact_check"),
             _page("data", "Data", "database"),
         ]

@@ -16,6 +16,7 @@ import streamlit as st
 from app.records import calibrations
 from app.search import Found
 from app.search import searched as searched_profile
+from app.words import when
 from measurements import (
     DATA,
     ComparisonRecord,
@@ -63,7 +64,7 @@ class Evidence:
         record = self.record
         kind = "validated" if self.validation else "profile only"
         dtype = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[record.dtype]
-        return f"{record.created[:10]} · {dtype} · {record.target.name} · {kind}"
+        return f"{when(record.created)} · {dtype} · {record.target.name} · {kind}"
 
     @property
     def fingerprint(self) -> Fingerprint:

@@ -100,6 +100,17 @@ def moment(created: str) -> str:
     return f"{datetime.fromisoformat(created):%Y-%m-%d %H:%M} UTC"
 
 
+def when(created: str) -> str:
+    """A record's time, to choose it by: two options must never read alike.
+
+    Examples
+    --------
+    >>> when("2026-01-02T04:05:06+00:00")
+    '2026-01-02 04:05:06'
+    """
+    return created[:19].replace("T", " ")
+
+
 def sampling_name(sampling: Sampling) -> str:
     """A sampling as a reader writes it.
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from simulator.acceptance import expected_emitted_tokens
 from simulator.checks import FloatArray, at_least, counts, one_count, rates
+from simulator.intervals import percentile_interval
 from simulator.method_prediction import NOT_DRAFTING, MethodTrace
 from simulator.prediction import Prediction
 from simulator.replay import replay_windows
@@ -209,3 +210,38 @@ def drafting_seconds(prediction: Prediction) -> float:
     """Predicted time per round in every stage that drafts, at any level. [s]"""
     stages = prediction.round_seconds_by_stage.items()
     return sum(seconds for stage, seconds in stages if stage not in NOT_DRAFTING)
+
+
+def speedup_ratio_interval(
+    one: Prediction, other: Prediction, confidence: float = 0.9
+) -> tuple[float, float]:
+    """Interval of the speedup of one setting over that of another, from shared resamples.
+
+    Parameters
+    ----------
+    one, other : Prediction
+        With equal seeds, so that their resamples are pairs.
+    confidence : float, in (0, 1)
+        [unitless]
+
+    Returns
+    -------
+    tuple of float
+        Low and high. [unitless]
+
+    Raises
+    ------
+    ValueError
+        If a prediction has no resamples, or a resample is not above 0.
+
+    Notes
+    -----
+    Equation (M10.3) in docs/model.md.
+    """
+    mine, theirs = one.speedup_samples, other.speedup_samples
+    if mine is None or theirs is None:
+        raise ValueError("an interval of a ratio needs the resamples of both predictions")
+    ratios = mine / theirs
+    if not (ratios > 0).all():
+        raise ValueError(f"resamples of a ratio must be above 0, not {ratios.min():g}")
+    return percentile_interval(ratios, confidence)

@@ -11,17 +11,20 @@ from app.figures.speedup import (
     points_from_settings,
     speedup_by_draft_tokens,
 )
+from app.figures.staging import calls_by_length, gain_over_draft_cost, staged_beside_plain
 from app.figures.time_split import time_per_token, time_shares
 from app.figures.token_tree import node_name, token_tree
 from app.figures.whatif import gain_curve, gain_map
 
 __all__ = [
     "CurvePoint",
+    "calls_by_length",
     "candidate_name",
     "decomposition",
     "errors_by_method",
     "gain_curve",
     "gain_map",
+    "gain_over_draft_cost",
     "method_speedups",
     "method_time",
     "node_name",
@@ -33,6 +36,7 @@ __all__ = [
     "roofline_chart",
     "speed_against_work",
     "speedup_by_draft_tokens",
+    "staged_beside_plain",
     "time_per_token",
     "time_shares",
     "token_makers",

@@ -68,7 +68,7 @@ def _choose(desk: Desk, found: list[ComparisonRecord]) -> ComparisonRecord:
             list(by_id),
             key=key,
             format_func=lambda name: (
-                f"{by_id[name].created[:10]} · {by_id[name].dtype}"
+                f"{words.when(by_id[name].created)} · {by_id[name].dtype}"
                 f" · {by_id[name].target.name} · {by_id[name].machine.slug}"
             ),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -45,6 +47,13 @@ def card(label: str, value: str, note: str, help_text: str | None = None) -> Non
         border=True,
         height="stretch",
     )
+
+
+def cards(rows: Sequence[tuple[str, str, str, str]]) -> None:
+    """Numbers in a row: label, value, note, help text."""
+    for column, row in zip(st.columns(len(rows)), rows, strict=True):
+        with column:
+            card(*row)
 
 
 def fact(label: str, value: str) -> None:

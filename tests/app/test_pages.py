@@ -15,6 +15,7 @@ PAGES = {
     "optimize": "Which method and parameters should run here?",
     "roofline": "What bounds decoding, and how many tokens are verified for free?",
     "tree": "Does a token tree beat a chain, and which?",
+    "staging": "Does it pay to draft for the draft?",
     "validation": "How far can the predictions be trusted?",
     "data": "Which measurements are here, and are they whole?",
 }
@@ -51,6 +52,8 @@ def test_without_records_every_page_says_so(visit, tmp_path, page):
     assert not app.exception
     if page == "roofline":
         assert numbers(app), "it reckons with published peaks"
+    elif page == "staging":
+        assert numbers(app) and "speculens profile" in app.caption[1].value
     elif page == "whatif":
         assert numbers(app), "What-if works from nothing"
         assert "text" not in [choice.key for choice in app.segmented_control]

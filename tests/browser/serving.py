@@ -22,6 +22,7 @@ PAGES = {
     "optimize": "optimize",
     "tree": "tree",
     "roofline": "roofline",
+    "staging": "staging",
     "validation": "validation",
     "data": "data",
 }
