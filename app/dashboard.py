@@ -31,6 +31,7 @@ def main() -> None:
             _page("tree", "Tree designer", "account_tree"),
             _page("roofline", "Roofline", "roofing"),
             _page("staging", "Staging", "stacks"),
+            _page("watch", "Watch it decode", "play_circle"),
             _page("validation", "Validation", "fact_check"),
             _page("data", "Data", "database"),
         ]

@@ -75,6 +75,11 @@ class Prediction:
         return float(self.rounds_per_prompt.sum())
 
     @property
+    def tokens_per_s(self) -> float:
+        """Of decoding, the prompt not counted, L2. [tokens/s]"""
+        return self.tau.L2 / self.round_seconds
+
+    @property
     def time_split(self) -> dict[str, float]:
         """Share of the predicted decode time by stage; adds up to 1. [unitless]"""
         if self.round_seconds == 0:
