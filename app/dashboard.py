@@ -36,6 +36,7 @@ def main() -> None:
             _page("data", "Data", "database"),
         ]
     )
+    opened_with_state = bool(st.query_params)  # before the desk repairs the address
     desk = Desk.open(page.url_path)
     shelf = data.load_shelf()
     st.session_state["_shelf"] = shelf
@@ -45,12 +46,37 @@ def main() -> None:
             with st.expander(f"{len(shelf.problems)} unusable files", icon=":material/report:"):
                 for name, reason in shelf.problems:
                     st.caption(f"{name}: {reason}")
+    _tour(opened_with_state)
     page.run()
     desk.close()
 
 
 def _page(name: str, title: str, icon: str) -> StreamlitPage:
     return st.Page(f"views/{name}.py", title=title, icon=f":material/{icon}:", url_path=name)
+
+
+TOUR = (
+    "<b>Overview</b> says whether speculative decoding pays for the pair chosen on the left, with"
+    " an interval, and <b>Validation</b> how far to trust that.",
+    "<b>What if</b>, <b>Tree designer</b>, <b>Staging</b> and <b>Roofline</b> answer with other"
+    " numbers: move a slider, and every sentence and chart follows.",
+    "Hover over a question mark or a mark in a chart to learn what a number means and how it came"
+    " about; <b>Watch it decode</b> shows the real thing.",
+)
+
+
+def _tour(opened_with_state: bool) -> None:
+    """Three sentences for who comes by the front door, until they are put away."""
+    st.session_state.setdefault("_tour", not opened_with_state)
+    if not st.session_state["_tour"]:
+        return
+    with st.container(border=True, key="tour"):
+        st.html(f'<ol class="tour">{"".join(f"<li>{one}</li>" for one in TOUR)}</ol>')
+        st.button("Got it", key="tour_done", on_click=_end_tour, icon=":material/check:")
+
+
+def _end_tour() -> None:
+    st.session_state["_tour"] = False
 
 
 def _choose(desk: Desk, entries: list[data.Evidence]) -> data.Evidence | None:

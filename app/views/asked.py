@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import data, words
 from app.data import Evidence, Predicted, try_predictions
+from app.glossary import explain
 from app.state import (
     ACCEPTANCE_RATE,
     COST_RATIO,
@@ -70,23 +71,24 @@ def ask(desk: Desk, entry: Evidence | None) -> Asked:
                 format_func=lambda name: words.sampling_name(recorded[name].sampling),
             )
             source = recorded[str(desk.refresh(label))]
-    gamma = _slider(desk, NUM_DRAFT_TOKENS, "Draft tokens per round γ [tokens]", 1, "%d")
+    gamma = _slider(desk, NUM_DRAFT_TOKENS, "Draft tokens per round γ [tokens]", 1, "%d",
+                    help=explain("num_draft_tokens"))  # fmt: skip
     rate = _slider(
         desk, ACCEPTANCE_RATE, "Acceptance rate α [–]", 0.01, "%.2f", disabled=text == "trace",
-        help="Probability that a drafted token is accepted, given that those before it were.",
+        help=explain("acceptance_rate"),
     )  # fmt: skip
     fixed = costs == "record"
     cost = _slider(
         desk, COST_RATIO, "Cost ratio c [target steps per draft step]", 0.005, "%.3f",
-        disabled=fixed, help="Time of one draft forward over time of one target forward.",
+        disabled=fixed, help=explain("cost_ratio"),
     )  # fmt: skip
     slope = _slider(
         desk, VERIFY_SLOPE, "Verification growth [target steps per extra token]", 0.005, "%.3f",
-        disabled=fixed, help="How much longer the target's forward takes for one more token.",
+        disabled=fixed, help=explain("verify_slope"),
     )  # fmt: skip
     host = _slider(
         desk, HOST_SHARE, "Host share of a step without drafts [–]", 0.01, "%.2f",
-        disabled=fixed, help="Sampling, bookkeeping, launching: time outside the models.",
+        disabled=fixed, help=explain("host_share", note="Sampling, bookkeeping, launching."),
     )  # fmt: skip
     scenario = Scenario.from_rates(rate, int(gamma), cost, verify_slope=slope, host_share=host)
     if source is not None:

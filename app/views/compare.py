@@ -8,6 +8,7 @@ import streamlit as st
 from app import figures, words
 from app.comparison import allowed, best_of_each, methods_of, row_name, verdict
 from app.data import Evidence
+from app.glossary import explain
 from app.state import ALL_SETTINGS, CHAINS_ONLY, LOSSLESS_ONLY, Choice, Desk, Several
 from app.views import frame
 from measurements import ComparisonRecord, MethodRow
@@ -110,17 +111,16 @@ def _cards(best: MethodRow) -> None:
     s, kept, same = best.speedup, best.draft_efficiency, best.identical_texts
     cards = [
         (f"Measured, {row_name(best)}", words.times(s.median),
-         f"90 %: {words.span(s.low, s.high)}"),
-        ("Tokens per round τ", f"{best.tau:.2f}", f"{best.tokens_per_s:.0f} tokens/s in all"),
+         f"90 %: {words.span(s.low, s.high)}", explain("speedup")),
+        ("Tokens per round τ", f"{best.tau:.2f}", f"{best.tokens_per_s:.0f} tokens/s in all",
+         explain("mean_emitted")),
         ("Draft efficiency", "–" if kept is None else words.percent(kept, 0),
-         "accepted of proposed drafts"),
+         "accepted of proposed drafts", explain("draft_efficiency")),
         ("Same text", f"{same['same']} of {same['texts']}" if same else "by law",
          "as plain decoding" if same else "equal in law, not in tokens")
         if best.lossless else ("Same text", "no", "changes the law of the text"),
     ]  # fmt: skip
-    for column, (label, value, note) in zip(st.columns(len(cards)), cards, strict=True):
-        with column:
-            frame.card(label, value, note)
+    frame.cards(cards)
 
 
 def _charts(rows: list[MethodRow]) -> None:

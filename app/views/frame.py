@@ -49,8 +49,8 @@ def card(label: str, value: str, note: str, help_text: str | None = None) -> Non
     )
 
 
-def cards(rows: Sequence[tuple[str, str, str, str]]) -> None:
-    """Numbers in a row: label, value, note, help text."""
+def cards(rows: Sequence[tuple[str, ...]]) -> None:
+    """Numbers in a row: label, value, note and, where there is more to say, a help text."""
     for column, row in zip(st.columns(len(rows)), rows, strict=True):
         with column:
             card(*row)

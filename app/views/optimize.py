@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import data, figures, words
 from app.data import Evidence
+from app.glossary import explain
 from app.search import Found, result, tree_verdict
 from app.state import ALLOW_LOSSY, CHAINS_ONLY, Choice, Desk, Number
 from app.views import frame
@@ -113,15 +114,14 @@ def _cards(choice: Chosen) -> None:
     low, high = p.speedup_low or first.speedup, p.speedup_high or first.speedup
     cards = [
         (f"Predicted, {figures.candidate_name(first)}", words.times(first.speedup),
-         f"90 %: {words.span(low, high)}"),
-        ("Tokens per round τ", f"{p.tau.L2:.2f}", f"{p.num_draft_tokens} drafted at most"),
+         f"90 %: {words.span(low, high)}", explain("speedup", "L2")),
+        ("Tokens per round τ", f"{p.tau.L2:.2f}", f"{p.num_draft_tokens} drafted at most",
+         explain("mean_emitted")),
         ("Work per token", f"{first.work:.2f}", "tokens the target computes"),
         ("As good as it", str(len(choice.indistinguishable)),
-         f"of {len(choice.ranking) - 1} other settings"),
+         f"of {len(choice.ranking) - 1} other settings", explain("indistinguishable")),
     ]  # fmt: skip
-    for column, (label, value, note) in zip(st.columns(len(cards)), cards, strict=True):
-        with column:
-            frame.card(label, value, note)
+    frame.cards(cards)
 
 
 def _charts(choice: Chosen) -> None:

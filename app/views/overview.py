@@ -7,6 +7,7 @@ import streamlit as st
 from app import figures, words
 from app.data import Evidence, Predicted, try_predictions
 from app.figures import CurvePoint
+from app.glossary import explain
 from app.views import frame
 from measurements import SettingRow
 
@@ -110,8 +111,8 @@ def _cards(
             )
 
 
-def _doubt(measured: SettingRow | None, one: Predicted | None) -> str | None:
-    notes = []
+def _doubt(measured: SettingRow | None, one: Predicted | None) -> str:
+    notes = [explain("speedup", "num_draft_tokens")]
     if measured is not None:
         s = measured.speedup
         notes.append(
@@ -121,7 +122,7 @@ def _doubt(measured: SettingRow | None, one: Predicted | None) -> str | None:
         near = words.listing(sorted(one.optimum.indistinguishable))
         best = words.gamma(one.optimum.best.num_draft_tokens)
         notes.append(f"{words.gamma(near)} cannot be told apart from the predicted best, {best}.")
-    return " ".join(notes) or None
+    return "\n\n".join(notes)
 
 
 def _curve(label: str, predicted: dict[str, Predicted], rows: list[SettingRow]) -> list[CurvePoint]:

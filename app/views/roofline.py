@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import figures, words
+from app.glossary import explain
 from app.machines import WEIGHT_BYTES, measured_machines, pasted_shape
 from app.state import BATCH, CONTEXT, NUM_DRAFT_TOKENS, Choice, Desk, Number, Text
 from app.views import frame
@@ -105,12 +106,13 @@ def _ask(desk: Desk) -> Asked:
     key = desk.place(dtype)
     st.segmented_control("Arithmetic in", dtypes, key=key, required=True)
     kind = str(desk.refresh(dtype))
-    for control, label in (
-        (NUM_DRAFT_TOKENS, "Draft tokens per round γ [tokens]"),
-        (BATCH, "Batch [sequences]"),
-        (CONTEXT, "Context [tokens]"),
+    for control, label, term in (
+        (NUM_DRAFT_TOKENS, "Draft tokens per round γ [tokens]", "num_draft_tokens"),
+        (BATCH, "Batch [sequences]", "batch"),
+        (CONTEXT, "Context [tokens]", "context"),
     ):
-        st.slider(label, int(control.low), int(control.high), key=desk.place(control))
+        st.slider(label, int(control.low), int(control.high), key=desk.place(control),
+                  help=explain(term))  # fmt: skip
         desk.refresh(control)
     gamma, batch, context = (desk.refresh(c) for c in (NUM_DRAFT_TOKENS, BATCH, CONTEXT))
     return Asked(
@@ -186,16 +188,16 @@ def _sentence(asked: Asked, points: dict[str, tuple[str, RooflinePoint]], free: 
 def _cards(asked: Asked, points: dict[str, tuple[str, RooflinePoint]], free: int) -> None:
     decode, verify, draft = (points[name][1] for name in ("decode", "verify", "draft"))
     cards = [
-        ("Tokens for free", str(free), f"at most {words.percent(TOLERANCE, 0)} longer than one"),
-        ("One decode step", f"{1e3 * decode.seconds:.3g} ms", "modelled, not measured"),
+        ("Tokens for free", str(free), f"at most {words.percent(TOLERANCE, 0)} longer than one",
+         explain("roofline")),
+        ("One decode step", f"{1e3 * decode.seconds:.3g} ms", "modelled, not measured",
+         explain("intensity")),
         (f"Verify {asked.gamma + 1}", f"{1e3 * verify.seconds:.3g} ms",
-         f"bound by {verify.bound}"),
+         f"bound by {verify.bound}", explain("intensity", "ridge point")),
         ("Cost ratio c", f"{draft.seconds / decode.seconds:.3g}",
-         f"{1e3 * draft.seconds:.3g} ms a draft step"),
+         f"{1e3 * draft.seconds:.3g} ms a draft step", explain("cost_ratio")),
     ]  # fmt: skip
-    for column, (label, value, note) in zip(st.columns(len(cards)), cards, strict=True):
-        with column:
-            frame.card(label, value, note)
+    frame.cards(cards)
 
 
 def _table(points: dict[str, tuple[str, RooflinePoint]]) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from app import figures, words
 from app.comparison import allowed, row_name
 from app.data import Evidence, Shelf
+from app.glossary import explain
 from app.state import Desk, Number, Text
 from app.tree_study import (
     MAX_DEPTH,
@@ -129,15 +130,14 @@ def _kind(found: Gain, chain: Gain) -> str:
 def _cards(shown: Gain, found: Gain, chain: Gain) -> None:
     cards = [
         ("Predicted, this tree", words.times(shown.speedup),
-         f"90 %: {words.span(shown.low, shown.high)}"),
+         f"90 %: {words.span(shown.low, shown.high)}", explain("speedup", "L2")),
         ("Tokens per round τ", f"{shown.tau:.2f}",
-         f"{len(shown.parents)} nodes, {shown.depth} levels"),
+         f"{len(shown.parents)} nodes, {shown.depth} levels", explain("mean_emitted")),
         ("Best within limits", words.times(found.speedup), f"{len(found.parents)} nodes"),
-        ("Best chain", words.times(chain.speedup), words.gamma(len(chain.parents))),
+        ("Best chain", words.times(chain.speedup), words.gamma(len(chain.parents)),
+         explain("num_draft_tokens")),
     ]  # fmt: skip
-    for column, (label, value, note) in zip(st.columns(len(cards)), cards, strict=True):
-        with column:
-            frame.card(label, value, note)
+    frame.cards(cards)
 
 
 def _draw(basis: TreeBasis, parents: Parents, best: Parents, chain: Parents) -> None:

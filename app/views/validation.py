@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app import figures, words
+from app.glossary import explain
 from app.state import Choice, Desk
 from app.views import frame
 from measurements import SettingRow, ValidationRecord
@@ -56,7 +57,8 @@ def _conditions(record: ValidationRecord) -> str:
 def _cards(record: ValidationRecord) -> None:
     summary, number = record.summary, len(record.settings)
     cards = [
-        ("Median error", words.percent(summary.median_abs_error), f"of {number} settings"),
+        ("Median error", words.percent(summary.median_abs_error), f"of {number} settings",
+         explain("speedup", "L2")),
         ("95th percentile", words.percent(summary.p95_abs_error),
          f"{words.percent(summary.max_abs_error)} at worst"),
         ("Bias", words.percent(summary.bias), "mean signed error"),
@@ -64,9 +66,7 @@ def _cards(record: ValidationRecord) -> None:
          f"{round(summary.coverage_90 * number)} of {number} settings"),
         ("Time explained", words.percent(summary.time_explained), "smallest of all settings"),
     ]  # fmt: skip
-    for column, (label, value, note) in zip(st.columns(len(cards)), cards, strict=True):
-        with column:
-            frame.card(label, value, note)
+    frame.cards(cards)
 
 
 def _table(groups: dict[str, list[SettingRow]]) -> None:

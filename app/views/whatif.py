@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import data, figures, words
 from app.data import MAX_DRAFT_TOKENS, Evidence
+from app.glossary import explain
 from app.state import MAP_AXIS, Desk
 from app.views import frame
 from app.views.asked import Asked, ask
@@ -100,9 +101,13 @@ def _cards(asked: Asked, optimum: Optimum) -> None:
     if chosen.speedup_low is not None and chosen.speedup_high is not None:
         notes["L2"] = f"90 %: {words.span(chosen.speedup_low, chosen.speedup_high)}"
     helps = {
-        "L2": "Rounds played along the text, each paid where it starts, the last ones shorter.",
-        "L1": "Acceptance by draft position with starts anywhere, at the present costs.",
-        "L0": "Closed form: constant acceptance, cost ratio only.",
+        "L2": explain(
+            "L2",
+            "speedup",
+            note="Rounds played along the text, each paid where it starts, the last ones shorter.",
+        ),
+        "L1": explain("L1", note="Starts anywhere, at the present costs."),
+        "L0": explain("L0"),
     }
     names = {"L2": "Replay (L2)", "L1": "Hazards (L1)", "L0": "Textbook (L0)"}
     for column, name in zip(st.columns(3), names, strict=True):

@@ -218,3 +218,34 @@ def test_a_changed_table_becomes_a_message(visit, tmp_path):
     assert not app.exception
     assert any("stages.parquet" in caption.value for caption in app.sidebar.caption)
     assert "measured" in app.markdown[0].value
+
+
+def test_the_tour_is_for_who_comes_by_the_front_door_and_ends_when_told(visit, demo):
+    def sentences(app):
+        return sum(element.proto.body.count("<li>") for element in app.get("html"))
+
+    app = visit(demo)
+    assert sentences(app) == 3
+    app.switch_page("views/validation.py").run()
+    assert sentences(app) == 3, "another page is no reason to put it away"
+    app.button(key="tour_done").click().run()
+    assert sentences(app) == 0
+    app.switch_page("views/overview.py").run()
+    assert sentences(app) == 0
+    linked = visit(demo, "whatif", gamma="7")
+    assert sentences(linked) == 0
+    linked.slider(key="control_gamma").set_value(4).run()
+    assert sentences(linked) == 0, "nor later, when the address is empty again"
+
+
+def test_two_visitors_do_not_disturb_one_another(visit, demo):
+    one, other = visit(demo, "whatif"), visit(demo, "whatif", gamma="9")
+    alone = numbers(other)
+    one.slider(key="control_gamma").set_value(2).run()
+    one.slider(key="control_alpha").set_value(0.3).run()
+    other.run()
+    assert numbers(other) == alone and address(other) == {"gamma": "9"}
+    other.slider(key="control_gamma").set_value(12).run()
+    one.run()
+    assert address(one) == {"gamma": "2", "alpha": "0.3"}
+    assert numbers(one) == numbers(visit(demo, "whatif", gamma="2", alpha="0.3"))
