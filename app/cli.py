@@ -289,9 +289,16 @@ def bench(
     prompts: PromptFile = None,
     num_prompts: NumPrompts = 10,
     new_tokens: NewTokens = 96,
+    app: Annotated[bool, typer.Option("--app", help="Time the dashboard instead.")] = False,
+    data: Annotated[Path | None, typer.Option(help="With --app: folder of records.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The engine against Transformers, and the speed of the model itself."""
+    """The engine against Transformers, and the speed of the model itself; or the dashboard's."""
+    if app:
+        from app.commands import bench_app
+
+        bench_app.run(data, as_json)
+        return
     from app.commands import bench as command
 
     pair = PairOptions(

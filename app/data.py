@@ -139,11 +139,16 @@ def _scan(root: str, files: Fingerprint) -> Shelf:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One sampling of a profile: what was read, and the search over γ."""
+    """One sampling of a profile: what was read, and on demand the search over γ."""
 
     sampling: Sampling
     calibration: Calibration
-    optimum: Optimum
+    profile: tuple[str, Fingerprint]
+
+    @property
+    def optimum(self) -> Optimum:
+        """The search over γ = 1…16; seconds for a long trace, once."""
+        return _optimum(*self.profile, self.sampling.label)
 
 
 def predictions(entry: Evidence) -> dict[str, Predicted]:
@@ -159,20 +164,24 @@ def predictions(entry: Evidence) -> dict[str, Predicted]:
     return _predict(entry.profile_path, entry.fingerprint)
 
 
-@st.cache_data(show_spinner="Replaying the recorded traces …", max_entries=8)
+@st.cache_data(show_spinner="Reading the recorded traces …", max_entries=8)
 def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
     profile = load_profile(Path(path))
-    found = {}
     read = calibrations(profile)
-    for info in profile.record.traces:
-        calibration = read[info.sampling.label]
-        optimum = best_num_draft_tokens(
-            calibration.scenario(1),
-            range(1, MAX_DRAFT_TOKENS + 1),
-            resamples=calibration.resamples(),
-        )
-        found[info.sampling.label] = Predicted(info.sampling, calibration, optimum)
-    return found
+    return {
+        info.sampling.label: Predicted(info.sampling, read[info.sampling.label], (path, files))
+        for info in profile.record.traces
+    }
+
+
+@st.cache_data(show_spinner="Replaying the recorded traces …", max_entries=16)
+def _optimum(path: str, files: Fingerprint, sampling: str) -> Optimum:
+    calibration = _predict(path, files)[sampling].calibration
+    return best_num_draft_tokens(
+        calibration.scenario(1),
+        range(1, MAX_DRAFT_TOKENS + 1),
+        resamples=calibration.resamples(),
+    )
 
 
 @st.cache_data(show_spinner="Predicting every profiled setting …", max_entries=8)

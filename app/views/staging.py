@@ -214,7 +214,7 @@ def _recorded(
         )  # fmt: skip
     chosen = by_key[str(desk.refresh(control))]
     plain = stack.counterpart(chosen)
-    decoded = _decoded(stack)
+    decoded, where = _decoded(stack)
     with answer:
         st.markdown(f"##### {_recorded_sentence(chosen, plain, stack)}")
         _recorded_cards(chosen, plain, stack)
@@ -222,7 +222,7 @@ def _recorded(
     st.caption(
         "Predicted by replay of the recorded text, with rounds of every setting timed whole; bars"
         " are 90\u00a0% intervals."
-        + (" Upright marks were decoded for real, on another day." if decoded else "")
+        + (f" Upright marks were decoded for real: {where}." if decoded else "")
     )
     rows = sorted([*stack.staged, *stack.plain], key=lambda one: -one.prediction.speedup.L2)
     figure = figures.staged_beside_plain(rows, decoded, chosen.name)
@@ -279,8 +279,8 @@ def _with_interval(one: Recorded) -> str:
     return f"{words.times(one.prediction.speedup.L2)} (90\u00a0%: {_interval(one)})"
 
 
-def _decoded(stack: Stack) -> Mapping[str, MethodRow]:
-    """Settings of the newest comparison of this pair that were decoded at this sampling."""
+def _decoded(stack: Stack) -> tuple[Mapping[str, MethodRow], str]:
+    """Settings of the newest comparison of this pair at this sampling, and what it ran on."""
     entry = frame.selected()
     assert entry is not None
     mine = entry.record
@@ -290,12 +290,17 @@ def _decoded(stack: Stack) -> Mapping[str, MethodRow]:
         ):  # fmt: skip
             rows = [row for row in record.methods if row.sampling.label == stack.sampling.label]
             by_setting = {setting_of(row.method, row.parameters): row for row in rows}
-            return {
+            rows_here = {
                 one.name: by_setting[setting]
                 for one in (*stack.staged, *stack.plain)
                 if (setting := setting_of(one.method, one.parameters)) in by_setting
             }
-    return {}
+            return rows_here, (
+                f"{words.moment(record.created)}, {record.prompts.num_prompts} prompts of"
+                f" {record.prompts.name}, against {mine.prompts.num_prompts} that were profiled."
+                " Other prompts accept differently, so they need not lie inside the bars"
+            )
+    return {}, ""
 
 
 def _table(rows: list[Recorded], stack: Stack, decoded: Mapping[str, MethodRow]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from measurements import DATA, scan
-from tests.browser.serving import PAGES, browser, chromium, dashboard, settle
+from tests.browser.serving import PAGES, TOUR_BUTTON, browser, chromium, dashboard, settle
 from tests.factories import write_demo
 
 WIDTHS = {"wide": 1440, "narrow": 390}
@@ -39,6 +39,8 @@ def main(folder: Path, data: Path | None) -> None:
                             viewport={"width": width, "height": 900}, color_scheme=scheme
                         )
                         page.goto(f"{address}/{path}")
+                        settle(page)
+                        page.locator(TOUR_BUTTON).click()
                         settle(page)
                         height = page.evaluate(
                             "() => document.querySelector('[data-testid=\"stMain\"]').scrollHeight"

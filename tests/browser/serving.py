@@ -23,9 +23,11 @@ PAGES = {
     "tree": "tree",
     "roofline": "roofline",
     "staging": "staging",
+    "watch": "watch",
     "validation": "validation",
     "data": "data",
 }
+TOUR_BUTTON = ".st-key-tour_done button"
 _DRAWN = """() => {
   const holders = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
   return !document.querySelector('[data-testid="stSkeleton"]')

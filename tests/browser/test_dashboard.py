@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from tests.browser.serving import PAGES, browser, chromium, dashboard, settle
+from tests.browser.serving import PAGES, TOUR_BUTTON, browser, chromium, dashboard, settle
 from tests.factories import write_demo
 
 pytestmark = [
@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 
-CHARTS = {"roofline": 1, "tree": 1, "data": 0}
+CHARTS = {"roofline": 1, "tree": 1, "data": 0, "watch": 0}
 """Fewest charts of a page, where that is not two."""
 
 
@@ -111,3 +111,44 @@ def test_a_tampered_link_shows_a_message(visit, address):
     page = visit(f"{address}/whatif?gamma=9999")
     assert "not between 1 and 16" in page.locator('[data-testid="stAlert"]').first.inner_text()
     assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def test_staging_answers_a_slider_and_its_link_restores_the_number(visit, address):
+    page = visit(f"{address}/staging")
+    before = shown(page)
+    slider = page.get_by_role("slider").first
+    for wanted in (5, 6):
+        slider.press("ArrowRight")
+        page.wait_for_url(f"**gamma={wanted}**", wait_until="commit")
+        settle(page)
+    after = shown(page)
+    assert after != before
+    assert shown(visit(page.url)) == after
+    tampered = visit(f"{address}/staging?lower=99")
+    assert "not between 1 and 8" in tampered.locator('[data-testid="stAlert"]').inner_text()
+
+
+def test_a_decode_can_be_watched_stopped_and_linked(visit, address):
+    page = visit(f"{address}/watch?tokens=400&pause=200&example=2")
+    page.get_by_role("button", name="Decode", exact=True).click()
+    page.wait_for_selector(".written span[title*='round 3']", timeout=60_000)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_selector("text=was stopped after", timeout=60_000)
+    page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
+    settle(page)
+    tokens = page.locator(".written span[title]").count()
+    page.wait_for_timeout(1200)
+    assert page.locator(".written span[title]").count() == tokens, "nothing is added any more"
+    page.wait_for_function("() => !document.querySelector('[data-testid=\"stException\"]')")
+    again = visit(page.url)
+    assert "up to 400 tokens" in again.locator("h5").first.inner_text()
+    tampered = visit(f"{address}/watch?method=oracle")
+    assert "not one of" in tampered.locator('[data-testid="stAlert"]').inner_text()
+
+
+def test_the_tour_is_put_away_with_a_click(visit, address):
+    page = visit(address)
+    assert page.locator(".tour li").count() == 3
+    page.locator(TOUR_BUTTON).click()
+    page.wait_for_selector(".tour", state="detached")
+    assert visit(f"{address}/whatif?gamma=7").locator(".tour").count() == 0
