@@ -103,7 +103,8 @@ def _sorted(rows: Rows) -> go.Figure:
 
 
 def _split(rows: Rows) -> go.Figure:
-    from app.style import GROUP_COLOURS, GROUP_LABELS, GROUP_PATTERNS, GROUPS, grouped, new_figure
+    from app.stage_groups import GROUP_LABELS, GROUPS, grouped
+    from app.style import GROUP_COLOURS, GROUP_PATTERNS, new_figure
 
     figure = new_figure("", "time per token [ms]", 340)
     for group in GROUPS:
