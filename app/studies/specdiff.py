@@ -1,0 +1,304 @@
+"""Is a discrete diffusion model the better drafter? SpecDiff (arXiv:2408.05636), run here.
+
+The pair's diffusion drafter against its autoregressive one, on the same prompts
+in the same minutes: number of draft tokens, denoising steps, what a draft costs,
+and what the diffusion drafter would have to reach where it is behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.pair import PairOptions
+from app.studies.break_even import constant_rate, needed
+from app.studies.decoded import (
+    Bench,
+    alone,
+    card,
+    decode,
+    faster,
+    fastest,
+    load_drafter,
+    measured,
+    of_method,
+    set_up,
+)
+from app.studies.specdiff_notes import notes
+from app.terminal import progress_bar
+from measurements import StudyRecord
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from engine.diffusion.lean import LeanDenoiser
+    from profiler.methods import Method
+    from profiler.runs import Run
+
+MODELS = "who drafts"
+SETTINGS = "every setting, decoded"
+KEPT = "share of drafts kept up to each position"
+NEEDED = "what the diffusion drafter would have to reach"
+RATIOS = "the better drafter, each at its best, beside the paper's"
+TRAINED = "runs/zoo/diffusion"
+"""Where ``speculens train diffusion`` leaves a drafter."""
+
+CHAINS = (2, 4, 8, 12, 16)  # the autoregressive drafter's best is short
+BLOCKS = (4, 8, 12, 16)
+STEPS = (1, 2, 4, 8)
+SWEPT = 8  # draft tokens of the sweep over steps
+FEW_STEPS = 2  # steps of the sweep over draft tokens
+
+# arXiv:2408.05636 v4 (NAACL 2025), as given by a secondary source, read 2026-11: 2 A100, T = 0,
+# 1024 tokens; drafters of 110M (diffusion) and 86M (GPT-2) parameters
+PAPER: list[tuple[str, str, float, float]] = [
+    ("CNN/DM", "GPT-2 XL 1.5B", 4.80, 3.58),
+    ("OpenWebText", "GPT-2 XL 1.5B", 5.38, 3.66),
+    ("CNN/DM", "GPT-NEO 2.7B", 6.63, 5.45),
+    ("OpenWebText", "GPT-NEO 2.7B", 7.23, 4.12),
+]
+PUBLISHED: dict[str, list[dict[str, Any]]] = {
+    "speedups of SpecDiff (arXiv:2408.05636 v4), T = 0, two A100": [
+        {"data": data, "target": target, "diffusion": one, "autoregressive": other,
+         "ratio": one / other}
+        for data, target, one, other in PAPER
+    ],
+    "the same, Vicuna-33B on MT-Bench, drafter 141M": [
+        {"drafter": "diffusion", "speedup": 2.61},
+        {"drafter": "EAGLE", "speedup": 2.41},
+        {"drafter": "EAGLE-2", "speedup": 2.60},
+    ],
+}  # fmt: skip
+
+
+def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
+    """Decode every setting and say what came out.
+
+    Parameters
+    ----------
+    pair : PairOptions
+    quick : bool
+        At most 10 prompts of 96 tokens.
+    state : Path
+        Folder in which decodes are kept, so that an interrupted study goes on.
+
+    Raises
+    ------
+    InputError
+        If the target has no diffusion drafter, or ``state`` holds decodes of something else.
+    """
+    from engine.diffusion.loading import DEFAULT_DIFFUSION, load_diffusion
+
+    bench = set_up(pair, quick)
+    sources = (DEFAULT_DIFFUSION, TRAINED)
+    model, source = load_drafter(load_diffusion, bench.target, sources, "diffusion")
+    methods = _methods(bench, model)
+    with progress_bar() as show:
+        runs = decode(bench, methods, state / "specdiff.jsonl", show, {"drafter": source})
+    labels = [s.label for s in bench.plan.samplings]
+    rows = [_row(runs, label, method) for label in labels for method in methods]
+    tables = {
+        MODELS: _models(bench, pair, model, source),
+        SETTINGS: rows,
+        KEPT: _kept(runs, labels, methods, min(SWEPT, model.max_block)),
+        NEEDED: [_needed(row, rows) for row in rows if row["drafter"] == "diffusion"],
+        RATIOS: [_ratio(runs, label, rows, methods) for label in labels] + _paper_ratios(),
+    }
+    return StudyRecord(
+        **bench.header(pair),
+        name="specdiff",
+        question="Is a discrete diffusion model a better drafter than an autoregressive one?",
+        tables=tables,
+        published=PUBLISHED,
+        notes=notes(*tables.values()),
+    )
+
+
+def figures(record: StudyRecord) -> dict[str, go.Figure]:
+    """Figures of a record of this study, by title."""
+    from app.figures.curves import curves
+
+    rows: list[dict[str, Any]] = [*record.tables[SETTINGS]]
+    kept = [
+        {**row, "position": int(column.removeprefix("kept_")), "kept": row[column]}
+        for row in record.tables[KEPT]
+        for column in row
+        if column.startswith("kept_") and row["filled"] != "in place"
+    ]
+    few = [r for r in rows if r["drafter"] != "diffusion" or _is(r, FEW_STEPS, "left to right")]
+    swept = {row["num_draft_tokens"] for row in record.tables[KEPT]}
+    steps = [r for r in rows if r["drafter"] == "diffusion" and r["num_draft_tokens"] in swept]
+    steps.sort(key=lambda r: r["draft_calls"])
+    length = "draft tokens per round γ"
+
+    def drafter(row: Mapping[str, Any]) -> str:
+        return f"{row['sampling']}, {row['drafter']}"
+
+    def filling(row: Mapping[str, Any]) -> str:
+        return f"{row['sampling']}, {row['filled']}"
+
+    def setting(row: Mapping[str, Any]) -> str:
+        return f"{drafter(row)}, {row['draft_calls']} calls"
+
+    return {
+        f"Speedup by draft tokens (diffusion: {FEW_STEPS} steps)": curves(
+            few, "num_draft_tokens", "speedup", drafter, length, "speedup [×]", spread=True
+        ),
+        f"Time of a draft (diffusion: {FEW_STEPS} steps)": curves(
+            few, "num_draft_tokens", "draft_s", drafter, length, "time of a draft [ms]", scale=1e3
+        ),
+        "Tokens per round by denoising steps": curves(
+            steps, "draft_calls", "tau", filling, "denoising steps", "tokens per round"
+        ),
+        "Speedup by denoising steps": curves(
+            steps, "draft_calls", "speedup", filling, "denoising steps", "speedup [×]", spread=True
+        ),
+        "How far drafts are kept": curves(
+            kept, "position", "kept", setting, "draft position", "share of rounds that keep it"
+        ),
+    }
+
+
+def _is(row: Mapping[str, Any], steps: int, filled: str) -> bool:
+    return row["draft_calls"] == steps and row["filled"] == filled
+
+
+def _methods(bench: Bench, model: LeanDenoiser) -> list[Method]:
+    """Chains of the draft, then diffusion by draft tokens, by steps, and filled in place."""
+    from profiler.methods import chain
+
+    longest = model.max_block
+    swept = min(SWEPT, longest)
+    blocks = [g for g in BLOCKS if g <= longest] or [longest]
+    settings = [(gamma, FEW_STEPS) for gamma in blocks] + [(blocks[0], 1)]
+    settings += [(swept, steps) for steps in STEPS]
+    ordered = [_diffusion(model, *s, "left to right") for s in dict.fromkeys(settings)]
+    together = [_diffusion(model, swept, steps, "in place") for steps in STEPS[1:]]
+    chains = [chain(bench.draft, gamma) for gamma in CHAINS if gamma <= max(longest, CHAINS[1])]
+    return [*chains, *ordered, *together]
+
+
+def _diffusion(model: LeanDenoiser, gamma: int, steps: int, filled: str) -> Method:
+    """``in place`` denoises the whole block in every step, as the paper does, kept lossless."""
+    from engine.drafters.diffusion import DiffusionDrafter
+    from engine.trees import Tree
+    from profiler.methods import Method
+
+    acceptance = "hybrid" if filled == "in place" else "left_to_right"
+    return Method(
+        "diffusion",
+        {"num_draft_tokens": gamma, "steps": steps, "filled": filled},
+        DiffusionDrafter(model, steps, acceptance),  # type: ignore[arg-type]
+        Tree.chain(gamma),
+    )
+
+
+def _row(runs: Sequence[Run], label: str, method: Method) -> dict[str, Any]:
+    found = measured(of_method(runs, label, method), alone(runs, label))
+    return {**_setting(label, method), **found, "call_s": found["draft_s"] / _calls(method)}
+
+
+def _setting(label: str, method: Method) -> dict[str, Any]:
+    diffusion = method.name == "diffusion"
+    return {
+        "sampling": label,
+        "drafter": "diffusion" if diffusion else "autoregressive",
+        "num_draft_tokens": method.num_draft_tokens,
+        "draft_calls": _calls(method),
+        "filled": _filled(method),
+    }
+
+
+def _filled(method: Method) -> str:
+    return str(method.parameters.get("filled", "token by token"))
+
+
+def _calls(method: Method) -> int:
+    """Forwards of the drafter in a whole round: denoising steps, or one per token."""
+    steps = int(method.parameters.get("steps", method.num_draft_tokens))
+    return min(steps, method.num_draft_tokens)
+
+
+def _kept(
+    runs: Sequence[Run], labels: Sequence[str], methods: Sequence[Method], gamma: int
+) -> list[dict[str, Any]]:
+    """How far drafts of gamma tokens are kept, one column per position."""
+    from profiler.kept_by_depth import kept_shares
+
+    rows = []
+    for label in labels:
+        for method in sorted(methods, key=lambda m: (m.name, _filled(m), _calls(m))):
+            if method.num_draft_tokens == gamma:
+                shares = kept_shares(of_method(runs, label, method), gamma)
+                by_position = {f"kept_{j}": share for j, share in enumerate(shares, start=1)}
+                rows.append({**_setting(label, method), **by_position})
+    return rows
+
+
+def _needed(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Acceptance and drafting time, as they are, to gain at all, and to equal the other drafter."""
+    best = fastest(rows, sampling=row["sampling"], drafter="autoregressive")["speedup"]
+    gain, equal = needed(row, 1.0), needed(row, best)
+    names = ("sampling", "num_draft_tokens", "draft_calls", "filled", "speedup")
+    return {
+        **{name: row[name] for name in names},
+        "speedup_to_equal": best,
+        "acceptance_rate": constant_rate(row["tau"], row["num_draft_tokens"]),
+        "acceptance_rate_to_gain": gain["acceptance_rate"],
+        "acceptance_rate_to_equal": equal["acceptance_rate"],
+        "draft_s": row["draft_s"],
+        "draft_s_to_gain": gain["draft_s"],
+        "draft_s_to_equal": equal["draft_s"],
+    }
+
+
+def _ratio(
+    runs: Sequence[Run], label: str, rows: list[dict[str, Any]], methods: Sequence[Method]
+) -> dict[str, Any]:
+    """Speed with the diffusion drafter over that with the other, each at its best."""
+    by_setting = {tuple(_setting(label, m).values()): m for m in methods}
+    best = {d: fastest(rows, sampling=label, drafter=d) for d in ("diffusion", "autoregressive")}
+    decodes = [
+        of_method(runs, label, by_setting[tuple(row[k] for k in _setting(label, methods[0]))])
+        for row in best.values()
+    ]
+    speeds = {d: row["speedup"] for d, row in best.items()}
+    return {"where": f"here, {label}", **speeds, **faster("ratio", *decodes)}
+
+
+def _paper_ratios() -> list[dict[str, Any]]:
+    return [
+        {"where": f"paper, {target}, {data}", "diffusion": one, "autoregressive": other,
+         "ratio": one / other, "ratio_low": None, "ratio_high": None}
+        for data, target, one, other in PAPER
+    ]  # fmt: skip
+
+
+def _models(
+    bench: Bench, pair: PairOptions, model: LeanDenoiser, source: str
+) -> list[dict[str, Any]]:
+    """Sizes, and how much text each model learnt from where its card says so."""
+    from engine.model import DEFAULT_DRAFT, DEFAULT_TARGET
+
+    denoised = card(source, "drafter.json")["training"]
+    own = int(denoised["parameters"])
+    size = bench.target.num_parameters
+    rows = [
+        ("target", bench.target.name, size, size, card(pair.target or DEFAULT_TARGET)),
+        ("autoregressive", bench.draft.name, bench.draft.num_parameters,
+         bench.draft.num_parameters, card(pair.draft or DEFAULT_DRAFT)),
+        ("diffusion", source, own, own + model.head.numel(), denoised),
+    ]  # fmt: skip
+    return [
+        {
+            "role": role,
+            "model": name,
+            "parameters": count,
+            "with_borrowed_head": read,
+            "of_target": read / size,
+            "training_tokens": learnt.get("training_tokens", learnt.get("window_tokens")),
+            "training_minutes": learnt.get("training_minutes"),
+        }
+        for role, name, count, read, learnt in rows
+    ]
