@@ -35,7 +35,7 @@ def head_accuracies(
     heads : mapping of str to Heads
         By name.
     requests : sequence of Request
-        At least one; of more tokens than ``depth``.
+        What the target is to write; a depth that no text reaches counts 0.
     depth : int, >= 1
         [tokens]
     ranks : int, >= 1
@@ -47,16 +47,17 @@ def head_accuracies(
         Name to ``[k][r]``: share of positions where the r-th likeliest token (from 0) at
         depth k + 1 is the one that comes, given that all tokens before it came. [unitless]
     """
-    hits = {name: torch.zeros(depth, ranks) for name in heads}
-    places = torch.zeros(depth)
+    hits = {name: torch.zeros(depth, ranks, dtype=torch.float64) for name in heads}
+    places = torch.zeros(depth, 1, dtype=torch.float64)
     for number, request in enumerate(requests, start=1):
         text = write_alone(target, request)
-        places += torch.tensor([max(0, len(text) - k) for k in range(depth)])
+        # nothing is drafted right behind a prompt of one token: no hidden state yet
+        starts = len(text) - (text.prompt_features is None)
+        places += torch.tensor([[max(0, starts - k)] for k in range(depth)])
         for name, kind in heads.items():
             hits[name] += _hits(kind, text, depth, ranks)
         report(Step(f"accuracy of heads, {request.sampling.label}", number, len(requests)))
-    shares = places.clamp_(min=1)[:, None]
-    return {name: (count / shares).tolist() for name, count in hits.items()}
+    return {name: (count / places.clamp(min=1)).tolist() for name, count in hits.items()}
 
 
 def _hits(heads: Heads, text: OwnText, depth: int, ranks: int) -> torch.Tensor:
@@ -66,9 +67,9 @@ def _hits(heads: Heads, text: OwnText, depth: int, ranks: int) -> torch.Tensor:
     parts = [] if text.prompt_features is None else [text.prompt_features]
     features = torch.cat([*parts, text.features])  # of all tokens but the last
     first = max(0, len(prompt) - 2)  # the last token in front of the pending one
-    found = torch.zeros(depth, ranks)
+    found = torch.zeros(depth, ranks, dtype=torch.float64)
     for k, rows in enumerate(heads.unrolled(features[None], tokens[None, :-1], depth)):
         best = heads.ends.logits(rows[0, first:]).topk(ranks).indices
         comes = tokens[first + k + 2 :]  # row i of depth k + 1 says what stands at i + k + 2
-        found[k] = (best == comes[:, None]).float().sum(dim=0).cpu()
+        found[k] = (best == comes[:, None]).sum(dim=0).cpu()
     return found

@@ -10,7 +10,7 @@ from engine.errors import InputError
 from measurements import StudyRecord
 from tests.tiny_models import save_tiny_pair
 
-PAIR = PairOptions(device="cpu", num_prompts=2, new_tokens=10)
+PAIR = PairOptions(device="cpu", num_prompts=2, new_tokens=8)
 
 
 @pytest.fixture(scope="module")
