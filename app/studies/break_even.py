@@ -14,7 +14,7 @@ def needed(row: Mapping[str, Any], wanted_speedup: float) -> dict[str, float | N
     Parameters
     ----------
     row : mapping
-        ``num_draft_tokens`` and what ``app.studies.decoded.measured`` returns.
+        ``num_draft_tokens`` and what ``profiler.setting_speed.speed_of`` returns.
     wanted_speedup : float, > 0
         1 is autoregressive decoding. [unitless]
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 QUICK_PROMPTS, QUICK_TOKENS = 10, 96
 FULL_TOKENS = 128
-DRAFTING = ("draft", "draft_sampling")
-"""Stages in which a round drafts."""
-
 Loaded = TypeVar("Loaded")
 
 
@@ -149,45 +146,6 @@ def alone(runs: Iterable[Run], sampling: str) -> list[Run]:
 def of_method(runs: Iterable[Run], sampling: str, method: Method) -> list[Run]:
     """Decodes of one method with its parameters at a sampling."""
     return [r for r in runs if r.sampling.label == sampling and _same(r.method, method)]
-
-
-def measured(mine: Sequence[Run], plain: Sequence[Run]) -> dict[str, float]:
-    """What the decodes of a setting say.
-
-    Parameters
-    ----------
-    mine, plain : sequence of Run
-        Of the setting and autoregressive, on the same prompts in the same order.
-
-    Returns
-    -------
-    dict
-        ``tau`` [tokens/round], ``accepted_per_draft`` [tokens], ``speedup`` with the ends
-        ``speedup_low`` and ``speedup_high`` of its 90 % interval over prompts, ``overhead``
-        (a round in autoregressive steps; tau / overhead is the ratio of total times), and of
-        a round ``draft_s``, ``target_s``, ``round_s``, beside an autoregressive ``step_s`` [s].
-    """
-    rounds, seconds = sum(r.num_rounds for r in mine), sum(r.seconds for r in mine)
-    step = sum(r.seconds for r in plain) / sum(len(r.tokens) for r in plain)
-    return {
-        "tau": sum(len(r.tokens) for r in mine) / rounds,
-        "accepted_per_draft": sum(r.num_accepted for r in mine) / rounds,
-        **faster("speedup", mine, plain),
-        "overhead": seconds / rounds / step,
-        "draft_s": sum(r.stage_seconds.get(s, 0.0) for r in mine for s in DRAFTING) / rounds,
-        "target_s": sum(r.stage_seconds["target"] for r in mine) / rounds,
-        "round_s": seconds / rounds,
-        "step_s": step,
-    }
-
-
-def faster(name: str, mine: Sequence[Run], other: Sequence[Run]) -> dict[str, float]:
-    """How many times as fast as another setting, with the 90 % interval over prompts."""
-    from profiler.ratios import ratio_spread
-
-    theirs, ours = ([r.seconds / len(r.tokens) for r in runs] for runs in (other, mine))
-    spread = ratio_spread(theirs, ours)
-    return {name: spread["median"], f"{name}_low": spread["low"], f"{name}_high": spread["high"]}
 
 
 def fastest(rows: Iterable[dict[str, Any]], **fields: object) -> dict[str, Any]:

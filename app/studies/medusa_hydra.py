@@ -18,10 +18,8 @@ from app.studies.decoded import (
     alone,
     card,
     decode,
-    faster,
     fastest,
     load_drafter,
-    measured,
     of_method,
     set_up,
 )
@@ -213,7 +211,9 @@ def _methods(heads: Mapping[str, Heads], trees: Mapping[tuple[str, int], Tree]) 
 
 def _row(runs: Sequence[Run], label: str, method: Method) -> dict[str, Any]:
     """What a setting's decodes say, times of a round in autoregressive steps beside seconds."""
-    found = measured(of_method(runs, label, method), alone(runs, label))
+    from profiler.setting_speed import speed_of
+
+    found = speed_of(of_method(runs, label, method), alone(runs, label))
     return {
         **_setting(label, method),
         **found,
@@ -291,6 +291,8 @@ def _ratio_rows(
     methods: Sequence[Method],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Tokens per round and speed of Hydra over Medusa: as chains, and each with its best tree."""
+    from profiler.setting_speed import speed_ratio
+
     by_setting = {tuple(_setting("", m).values()): m for m in methods}
     found: list[dict[str, Any]] = []
     for label in labels:
@@ -298,16 +300,17 @@ def _ratio_rows(
             lossless = {"sampling": label, "shape": shape, "lossless": True}
             best = [fastest(rows, heads=kind, **lossless) for kind in ("hydra", "medusa")]
             names = list(_setting("", methods[0]))[1:]
-            decodes = [
+            one, other = (
                 of_method(runs, label, by_setting["", *(row[n] for n in names)]) for row in best
-            ]
+            )
+            ratio = speed_ratio(one, other, alone(runs, label))
             found.append(
                 {
                     "where": f"here, {label}, {shape}",
                     "medusa_tau": best[1]["tau"],
                     "hydra_tau": best[0]["tau"],
                     "tau_ratio": best[0]["tau"] / best[1]["tau"],
-                    **faster("speed_ratio", *decodes),
+                    **{f"speed_{name}": value for name, value in ratio.items()},
                 }
             )
     return [*found, *HYDRA_OVER_MEDUSA]

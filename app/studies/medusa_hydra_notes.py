@@ -89,7 +89,7 @@ def _identity(settings: Rows, label: str) -> str:
     parts = []
     for kind in ("medusa", "hydra"):
         row = fastest(settings, sampling=label, heads=kind, shape="tree", lossless=True)
-        rest = row["overhead"] - row["heads_steps"] - row["target_steps"]
+        rest = max(0.0, row["overhead"] - row["heads_steps"] - row["target_steps"])
         parts.append(
             f"{kind} {row['tau']:.2f} / {row['overhead']:.2f} = "
             f"{times(row['tau'] / row['overhead'])} (of a round's {row['overhead']:.2f} steps "

@@ -18,10 +18,8 @@ from app.studies.decoded import (
     alone,
     card,
     decode,
-    faster,
     fastest,
     load_drafter,
-    measured,
     of_method,
     set_up,
 )
@@ -195,8 +193,15 @@ def _diffusion(model: LeanDenoiser, gamma: int, steps: int, filled: str) -> Meth
 
 
 def _row(runs: Sequence[Run], label: str, method: Method) -> dict[str, Any]:
-    found = measured(of_method(runs, label, method), alone(runs, label))
-    return {**_setting(label, method), **found, "call_s": found["draft_s"] / _calls(method)}
+    """What a setting's decodes say, with the time of one call of the drafter."""
+    from profiler.kept_by_depth import kept_shares
+    from profiler.setting_speed import speed_of
+
+    mine = of_method(runs, label, method)
+    found = speed_of(mine, alone(runs, label))
+    (first,) = kept_shares(mine, 1)
+    more = {"first_kept": first, "call_s": found["draft_s"] / _calls(method)}
+    return {**_setting(label, method), **found, **more}
 
 
 def _setting(label: str, method: Method) -> dict[str, Any]:
@@ -257,14 +262,16 @@ def _ratio(
     runs: Sequence[Run], label: str, rows: list[dict[str, Any]], methods: Sequence[Method]
 ) -> dict[str, Any]:
     """Speed with the diffusion drafter over that with the other, each at its best."""
+    from profiler.setting_speed import speed_ratio
+
     by_setting = {tuple(_setting(label, m).values()): m for m in methods}
     best = {d: fastest(rows, sampling=label, drafter=d) for d in ("diffusion", "autoregressive")}
-    decodes = [
+    one, other = (
         of_method(runs, label, by_setting[tuple(row[k] for k in _setting(label, methods[0]))])
         for row in best.values()
-    ]
+    )
     speeds = {d: row["speedup"] for d, row in best.items()}
-    return {"where": f"here, {label}", **speeds, **faster("ratio", *decodes)}
+    return {"where": f"here, {label}", **speeds, **speed_ratio(one, other, alone(runs, label))}
 
 
 def _paper_ratios() -> list[dict[str, Any]]:
