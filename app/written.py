@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from app.stage_groups import GROUP_LABELS, GROUPS, grouped
 from app.style import (
     FIDELITY_COLOURS,
     GROUP_COLOURS,
-    GROUP_LABELS,
-    GROUPS,
     NEUTRAL,
     TAU_COLOUR,
     fade,
-    grouped,
 )
 from app.watching import ShownRound
 from app.words import percent

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.pair import PairOptions
-from app.studies import kv_cache, leviathan, staged
+from app.studies import kv_cache, leviathan, medusa_hydra, specdiff, staged
 from app.study_tables import Row, fitted, tables
 from app.terminal import notice, output, print_json, resumable, table
 from measurements import StudyRecord, save_record
@@ -35,6 +35,8 @@ SUBJECTS: Mapping[str, Subject] = {
     "kv-cache": kv_cache,
     "staged": staged,
     "leviathan": leviathan,
+    "specdiff": specdiff,
+    "medusa-hydra": medusa_hydra,
 }
 
 

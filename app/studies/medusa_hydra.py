@@ -21,11 +21,12 @@ from app.studies.decoded import (
     fastest,
     load_drafter,
     of_method,
+    same_texts,
     set_up,
 )
 from app.studies.medusa_hydra_notes import notes
 from app.studies.medusa_hydra_published import HYDRA_OVER_MEDUSA, PUBLISHED
-from app.terminal import ShowStep, progress_bar
+from app.terminal import ShowStep, progress_bar, resumable
 from measurements import StudyRecord
 from simulator import expected_emitted_from_tree
 
@@ -46,7 +47,8 @@ RATIOS = "Hydra over Medusa, beside what was published"
 KINDS = ("medusa", "hydra", "mtp")
 DRAWN_BY_TREES = ("medusa", "hydra")
 NODES = (4, 8, 16, 32, 64)
-JUDGED = 16  # nodes of the tree that is also judged by the other rules
+DRAWN = (4, 16)  # nodes of trees that are also drawn, and judged by recursive rejection
+JUDGED = 16  # nodes of the tree that is also judged by typical acceptance
 CHAIN = 4
 DEPTH = 5
 CHILDREN = 10
@@ -81,14 +83,14 @@ def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
         for kind in KINDS
     }
     heads = {kind: loaded for kind, (loaded, _) in found.items()}
-    with progress_bar() as show:
+    with resumable(), progress_bar() as show:
         accuracies = _accuracies(bench, heads, show)
     labels = [s.label for s in bench.plan.samplings]
     trees = _trees(accuracies[labels[0]])
     methods = _methods(heads, trees)
     shapes = {f"{kind} {nodes}": list(t.parents) for (kind, nodes), t in trees.items()}
     sources = {kind: source for kind, (_, source) in found.items()}
-    with progress_bar() as show:
+    with resumable(), progress_bar() as show:
         more = {"trees": shapes, "heads": sources}
         runs = decode(bench, methods, state / "medusa-hydra.jsonl", show, more)
     rows = [_row(runs, label, method) for label in labels for method in methods]
@@ -181,7 +183,7 @@ def _trees(accuracies: Mapping[str, list[list[float]]]) -> dict[tuple[str, int],
 
 
 def _methods(heads: Mapping[str, Heads], trees: Mapping[tuple[str, int], Tree]) -> list[Method]:
-    """Chains of all heads; trees under sample-and-match; one tree under the other rules.
+    """Chains of all heads; trees under sample-and-match; some trees under the other rules.
 
     Sample-and-match tries the likeliest tokens, so it is the rule that accuracies by rank
     predict at any temperature; at temperature 0 all lossless rules are the same.
@@ -201,7 +203,7 @@ def _methods(heads: Mapping[str, Heads], trees: Mapping[tuple[str, int], Tree]) 
         for kind in KINDS
     ]
     for (kind, nodes), tree in trees.items():
-        rules = ("match", "rejection", "typical") if nodes == JUDGED else ("match",)
+        rules = ["match"] + ["rejection"] * (nodes in DRAWN) + ["typical"] * (nodes == JUDGED)
         methods += [
             Method(kind, {"nodes": nodes, "rule": rule}, drafters[kind], tree, rule)  # type: ignore[arg-type]
             for rule in rules
@@ -213,13 +215,15 @@ def _row(runs: Sequence[Run], label: str, method: Method) -> dict[str, Any]:
     """What a setting's decodes say, times of a round in autoregressive steps beside seconds."""
     from profiler.setting_speed import speed_of
 
-    found = speed_of(of_method(runs, label, method), alone(runs, label))
+    mine, plain = of_method(runs, label, method), alone(runs, label)
+    found = speed_of(mine, plain)
     return {
         **_setting(label, method),
         **found,
         "heads_steps": found["draft_s"] / found["step_s"],
         "target_steps": found["target_s"] / found["step_s"],
         "lossless": method.lossless,
+        "same_texts": same_texts(mine, plain),
     }
 
 

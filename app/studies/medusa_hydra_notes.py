@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.studies.decoded import chosen, fastest
+from app.studies.decoded import chosen, fastest, parted_texts
 from app.words import percent, span, times
 
 Rows = Sequence[dict[str, Any]]
@@ -21,7 +21,8 @@ def notes(cards: Rows, accuracies: Rows, trees: Rows, settings: Rows, ratios: Ro
         *(_winners(settings, label) for label in labels),
         *(_identity(settings, label) for label in labels),
         *(_ratio(ratios, label) for label in labels),
-        *(_typical(settings, label) for label in labels),
+        *(_rules(settings, label) for label in labels),
+        *parted_texts(settings),
         f"Trees are built from the accuracies at {labels[0]} on the very texts that are decoded, "
         "which flatters them; the prediction takes heads as independent and round starts as "
         "typical positions. A Medusa head sees only the hidden state in front of the pending "
@@ -112,21 +113,31 @@ def _ratio(ratios: Rows, label: str) -> str:
             f"{span(row['speed_ratio_low'], row['speed_ratio_high'])})"
         )
     return (
-        f"{label}, Hydra over Medusa: {', '.join(parts)}; published 1.10 to 1.11 "
+        f"{label}, Hydra over Medusa: {', '.join(parts)}; published, temperature 0: 1.10 to 1.11 "
         "(Spec-Bench: 1.21 to 1.26 at 1.39 to 1.41 times the tokens per step)."
     )
 
 
-def _typical(settings: Rows, label: str) -> str:
+def _rules(settings: Rows, label: str) -> str:
+    """One tree under every rule: likeliest tokens matched, tokens drawn, typical acceptance."""
     parts = []
     for kind in ("medusa", "hydra"):
         (loose,) = chosen(settings, sampling=label, heads=kind, rule="typical")
-        (strict,) = chosen(settings, sampling=label, heads=kind, rule="match", nodes=loose["nodes"])
-        parts.append(
-            f"{kind} {loose['tau']:.2f} tokens per round against {strict['tau']:.2f}, "
-            f"{times(loose['speedup'])} against {times(strict['speedup'])}"
+        tree = {"sampling": label, "heads": kind, "shape": "tree", "nodes": loose["nodes"]}
+        (matched,), (drawn,) = (
+            chosen(settings, rule=rule, **tree) for rule in ("match", "rejection")
         )
-    return f"{label}, typical acceptance (lossy) against sample-and-match: {'; '.join(parts)}."
+        listed = ", ".join(
+            f"{name} {row['tau']:.2f} ({times(row['speedup'])})"
+            for name, row in (
+                ("likeliest tokens matched", matched),
+                ("tokens drawn, recursive rejection", drawn),
+                ("typical acceptance, lossy", loose),
+            )
+        )
+        parts.append(f"{kind} {listed}")
+    nodes = chosen(settings, rule="typical")[0]["nodes"]
+    return f"{label}, tokens per round of the tree of {nodes}: {'; '.join(parts)}."
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -21,10 +21,11 @@ from app.studies.decoded import (
     fastest,
     load_drafter,
     of_method,
+    same_texts,
     set_up,
 )
 from app.studies.specdiff_notes import notes
-from app.terminal import progress_bar
+from app.terminal import progress_bar, resumable
 from measurements import StudyRecord
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
     sources = (DEFAULT_DIFFUSION, TRAINED)
     model, source = load_drafter(load_diffusion, bench.target, sources, "diffusion")
     methods = _methods(bench, model)
-    with progress_bar() as show:
+    with resumable(), progress_bar() as show:
         runs = decode(bench, methods, state / "specdiff.jsonl", show, {"drafter": source})
     labels = [s.label for s in bench.plan.samplings]
     rows = [_row(runs, label, method) for label in labels for method in methods]
@@ -198,10 +199,16 @@ def _row(runs: Sequence[Run], label: str, method: Method) -> dict[str, Any]:
     from profiler.setting_speed import speed_of
 
     mine = of_method(runs, label, method)
-    found = speed_of(mine, alone(runs, label))
+    plain = alone(runs, label)
     (first,) = kept_shares(mine, 1)
-    more = {"first_kept": first, "call_s": found["draft_s"] / _calls(method)}
-    return {**_setting(label, method), **found, **more}
+    found = speed_of(mine, plain)
+    return {
+        **_setting(label, method),
+        **found,
+        "first_kept": first,
+        "call_s": found["draft_s"] / _calls(method),
+        "same_texts": same_texts(mine, plain),
+    }
 
 
 def _setting(label: str, method: Method) -> dict[str, Any]:

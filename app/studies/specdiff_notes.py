@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from app.studies.decoded import chosen, fastest
+from app.studies.decoded import chosen, fastest, parted_texts
 from app.words import percent, span, times
 
 Rows = Sequence[dict[str, Any]]
@@ -22,6 +22,7 @@ def notes(models: Rows, settings: Rows, kept: Rows, need: Rows, ratios: Rows) ->
         *(_blocks(settings, label) for label in labels),
         *_times(settings),
         *(_requirement(need, label) for label in labels),
+        *parted_texts(settings),
         "speedup: tokens per round over the time of a round in autoregressive steps, median over "
         "prompts (90 % interval: prompts resampled), prefill excluded; draft_s: forwards of the "
         "drafter and choosing its tokens; filled in place: the whole block denoised in every "

@@ -31,6 +31,7 @@ def test_every_table_is_filled_and_the_numbers_hang_together(record: StudyRecord
         assert tops == sorted(tops) and tops[-1] <= 1 + 1e-9
     for row in tables[medusa_hydra.SETTINGS]:
         assert row["tau"] == pytest.approx(1 + row["accepted_per_draft"])
+        assert (row["same_texts"] is None) == (row["sampling"] == "T1")
         assert row["heads_steps"] + row["target_steps"] < row["overhead"]
         assert row["lossless"] == (row["rule"] != "typical")
     for row in tables[medusa_hydra.TREES]:
