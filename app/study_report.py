@@ -11,11 +11,13 @@ from plotly.offline import get_plotlyjs
 
 from app import words
 from app.report import PAGE, chart
-from app.study_tables import PAPER, Row, tables
+from app.study_tables import PAPER, Row, fitted, tables
 from measurements import StudyRecord
 
 LONG = 24
 """Rows from which on a table is folded away."""
+WIDE = 150
+"""Characters of a row from which on rows and columns are exchanged."""
 
 
 def render(study: StudyRecord, figures: Mapping[str, go.Figure]) -> str:
@@ -68,7 +70,8 @@ def _figures(figures: Mapping[str, go.Figure]) -> str:
 def _tables(study: StudyRecord) -> str:
     measured: dict[str, Sequence[Row]] = dict(study.tables)
     parts = ['<h2>Tables</h2><div class="tables">']
-    for title, (headings, rows) in tables(measured, study.published).items():
+    for title, shown in tables(measured, study.published).items():
+        headings, rows = fitted(shown, WIDE)
         made = _table(headings, rows)
         if len(rows) > LONG:
             parts.append(
@@ -87,7 +90,8 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ]
 
     def line(cells: Sequence[str], tag: str) -> str:
-        kinds = [f' class="{look}"' if look else "" for look in looks]
+        mine = [PAPER] * len(looks) if cells[0] == PAPER else looks
+        kinds = [f' class="{look}"' if look else "" for look in mine]
         inner = "".join(
             f"<{tag}{kind}>{escape(value)}</{tag}>"
             for kind, value in zip(kinds, cells, strict=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from profiler.methods import Method
     from profiler.runs import Run
 
+MIN_NEW_TOKENS = 4
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -83,13 +85,19 @@ def decode_all(
     Raises
     ------
     InputError
-        If a prompt does not fit or comes twice, or the file of decodes is damaged.
+        If texts are too short, a prompt does not fit or comes twice, or the file of decodes is
+        damaged.
     """
     from engine.errors import InputError
     from profiler.measure import measure
     from profiler.run import ProfilePlan, encode_checked
     from profiler.run_log import RunLog
 
+    if pair.new_tokens < MIN_NEW_TOKENS:
+        raise InputError(
+            f"new tokens must be at least {MIN_NEW_TOKENS}, not {pair.new_tokens}: "
+            "rounds need room for drafts"
+        )
     prompts = pair.load_prompts()
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
     plan = ProfilePlan(tuple(samplings), pair.new_tokens, pair.seed)
@@ -135,6 +143,6 @@ def _identity(
         "new_tokens": pair.new_tokens,
         "seed": pair.seed,
         "ngram": pair.ngram,
-        "methods": [method.label for method in methods],
+        "methods": [f"{method.label} {method.shape}" for method in methods],
         "samplings": [sampling.label for sampling in samplings],
     }

@@ -113,6 +113,8 @@ def test_leviathan_puts_theory_beside_decoding_for_any_pair(
             assert row["operations, counted"] > 1
     assert "Theorem 3.8" in report.read_text() and "T5-XXL EnDe" in report.read_text()
 
+    assert call(monkeypatch, *command, "--new-tokens", 3) == 2
+    assert "new tokens must be at least 4, not 3" in capsys.readouterr().err
     prompts.write_text("\n".join(json.dumps({"prompt": text}) for text in [PROMPTS[0]] * 2))
     assert call(monkeypatch, *command) == 2
     assert "holds a prompt twice" in capsys.readouterr().err
