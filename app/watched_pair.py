@@ -107,8 +107,8 @@ def prediction_here(
     for path, record in profiles:
         if (record.machine.slug, record.pair_slug, record.dtype) != here or not record.complete:
             continue
-        _, candidates = searched(path, fingerprint_of(path)).get(sampling, (None, []))
-        for one in candidates:
+        known = searched(path, fingerprint_of(path))
+        for one in known[sampling][1].candidates if sampling in known else []:
             if (one.method, one.parameters) == wanted:
                 return one.prediction
     return None
