@@ -60,7 +60,11 @@ def set_up(pair: PairOptions, quick: bool) -> Bench:
 
 
 def load_drafter(
-    load: Callable[[str, Model], Loaded], target: Model, sources: Sequence[str], kind: str
+    load: Callable[[str, Model], Loaded],
+    target: Model,
+    sources: Sequence[str],
+    kind: str,
+    given: str | None,
 ) -> tuple[Loaded, str]:
     """The drafter from the first of ``sources`` that fits the target, and that source.
 
@@ -73,6 +77,8 @@ def load_drafter(
         Zoo name first, then where ``speculens train`` puts it.
     kind : str
         As ``speculens train`` calls it.
+    given : str or None
+        The option ``--target``.
 
     Raises
     ------
@@ -86,8 +92,9 @@ def load_drafter(
             return load(source, target), source
         except InputError as error:
             reason = error
+    name = given or target.name
     raise InputError(
-        f"no {kind} drafter for {target.name}: `speculens train {kind} --target {target.name} "
+        f"no {kind} drafter for {target.name}: `speculens train {kind} --target {name} "
         f"--minutes 20` makes one in {sources[-1]} ({reason})"
     )
 

@@ -24,25 +24,30 @@ from app.studies.decoded import (
     same_texts,
     set_up,
 )
+from app.studies.medusa_hydra_figures import figures
 from app.studies.medusa_hydra_notes import notes
-from app.studies.medusa_hydra_published import HYDRA_OVER_MEDUSA, PUBLISHED
+from app.studies.medusa_hydra_published import (
+    ACCURACY,
+    CHILDREN,
+    DEPTH,
+    HEADS,
+    HYDRA_OVER_MEDUSA,
+    PUBLISHED,
+    RATIOS,
+    SETTINGS,
+    TREES,
+)
 from app.terminal import ShowStep, progress_bar, resumable
 from measurements import StudyRecord
 from simulator import expected_emitted_from_tree
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from engine.heads.loading import Heads
     from engine.trees import Tree
     from profiler.methods import Method
     from profiler.runs import Run
 
-HEADS = "how the heads were trained"
-ACCURACY = "accuracy of the heads along the target's own text, ranks added up"
-TREES = "trees built from the accuracies: predicted and decoded"
-SETTINGS = "every setting, decoded"
-RATIOS = "Hydra over Medusa, beside what was published"
+__all__ = ["figures", "study"]
 
 KINDS = ("medusa", "hydra", "mtp")
 DRAWN_BY_TREES = ("medusa", "hydra")
@@ -50,8 +55,6 @@ NODES = (4, 8, 16, 32, 64)
 DRAWN = (4, 16)  # nodes of trees that are also drawn, and judged by recursive rejection
 JUDGED = 16  # nodes of the tree that is also judged by typical acceptance
 CHAIN = 4
-DEPTH = 5
-CHILDREN = 10
 
 Accuracies = dict[str, dict[str, list[list[float]]]]
 """Sampling, then heads, to accuracy by depth and rank."""
@@ -78,7 +81,11 @@ def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
     bench = set_up(pair, quick)
     found = {
         kind: load_drafter(
-            load_heads, bench.target, (f"python-{kind}", f"runs/zoo/heads/{kind}"), kind
+            load_heads,
+            bench.target,
+            (f"python-{kind}", f"runs/zoo/heads/{kind}"),
+            kind,
+            pair.target,
         )
         for kind in KINDS
     }
@@ -109,50 +116,6 @@ def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
         published=PUBLISHED,
         notes=notes(*tables.values()),
     )
-
-
-def figures(record: StudyRecord) -> dict[str, go.Figure]:
-    """Figures of a record of this study, by title."""
-    from app.figures.curves import curves
-
-    trees: list[dict[str, Any]] = [*record.tables[TREES]]
-    both = [
-        {**row, "kind": kind, "tokens": row[column]}
-        for row in trees
-        for kind, column in (("decoded", "tau"), ("predicted", "predicted_tau"))
-    ]
-    label = trees[0]["sampling"]
-    ranks = [
-        {**row, "rank": rank, "accuracy": row[f"top_{rank}"]}
-        for row in record.tables[ACCURACY]
-        if row["sampling"] == label and row["head"] in (1, DEPTH)
-        for rank in range(1, CHILDREN + 1)
-    ]
-    firsts = [row for row in record.tables[ACCURACY] if row["sampling"] == label]
-
-    def heads(row: Mapping[str, Any]) -> str:
-        return f"{row['sampling']}, {row['heads']}"
-
-    return {
-        f"First guess by head, {label}": curves(
-            firsts, "head", "top_1", heads, "head", "share of positions where it is right"
-        ),
-        f"Accuracy by number of guesses, {label}": curves(
-            ranks, "rank", "accuracy", lambda row: f"{row['heads']}, head {row['head']}",
-            "guesses", "share of positions where one is right",
-        ),
-        "Tokens per round by size of the tree": curves(
-            both, "nodes", "tokens", lambda row: f"{heads(row)}, {row['kind']}",
-            "tokens in the tree", "tokens per round",
-        ),
-        "Speedup by size of the tree": curves(
-            trees, "nodes", "speedup", heads, "tokens in the tree", "speedup [×]", spread=True
-        ),
-        "Cost of a round by size of the tree": curves(
-            trees, "nodes", "overhead", heads, "tokens in the tree",
-            "round [autoregressive steps]",
-        ),
-    }  # fmt: skip
 
 
 def _accuracies(bench: Bench, heads: Mapping[str, Heads], show: ShowStep) -> Accuracies:

@@ -7,7 +7,7 @@ and what the diffusion drafter would have to reach where it is behind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,22 +24,28 @@ from app.studies.decoded import (
     same_texts,
     set_up,
 )
+from app.studies.specdiff_figures import figures
 from app.studies.specdiff_notes import notes
+from app.studies.specdiff_published import (
+    FEW_STEPS,
+    KEPT,
+    MODELS,
+    NEEDED,
+    PAPER,
+    PUBLISHED,
+    RATIOS,
+    SETTINGS,
+)
 from app.terminal import progress_bar, resumable
 from measurements import StudyRecord
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from engine.diffusion.lean import LeanDenoiser
     from profiler.methods import Method
     from profiler.runs import Run
 
-MODELS = "who drafts"
-SETTINGS = "every setting, decoded"
-KEPT = "share of drafts kept up to each position"
-NEEDED = "what the diffusion drafter would have to reach"
-RATIOS = "the better drafter, each at its best, beside the paper's"
+__all__ = ["figures", "study"]
+
 TRAINED = "runs/zoo/diffusion"
 """Where ``speculens train diffusion`` leaves a drafter."""
 
@@ -47,28 +53,6 @@ CHAINS = (2, 4, 8, 12, 16)  # the autoregressive drafter's best is short
 BLOCKS = (4, 8, 12, 16)
 STEPS = (1, 2, 4, 8)
 SWEPT = 8  # draft tokens of the sweep over steps
-FEW_STEPS = 2  # steps of the sweep over draft tokens
-
-# arXiv:2408.05636 v4 (NAACL 2025), as given by a secondary source, read 2026-11: 2 A100, T = 0,
-# 1024 tokens; drafters of 110M (diffusion) and 86M (GPT-2) parameters
-PAPER: list[tuple[str, str, float, float]] = [
-    ("CNN/DM", "GPT-2 XL 1.5B", 4.80, 3.58),
-    ("OpenWebText", "GPT-2 XL 1.5B", 5.38, 3.66),
-    ("CNN/DM", "GPT-NEO 2.7B", 6.63, 5.45),
-    ("OpenWebText", "GPT-NEO 2.7B", 7.23, 4.12),
-]
-PUBLISHED: dict[str, list[dict[str, Any]]] = {
-    "speedups of SpecDiff (arXiv:2408.05636 v4), T = 0, two A100": [
-        {"data": data, "target": target, "diffusion": one, "autoregressive": other,
-         "ratio": one / other}
-        for data, target, one, other in PAPER
-    ],
-    "the same, Vicuna-33B on MT-Bench, drafter 141M": [
-        {"drafter": "diffusion", "speedup": 2.61},
-        {"drafter": "EAGLE", "speedup": 2.41},
-        {"drafter": "EAGLE-2", "speedup": 2.60},
-    ],
-}  # fmt: skip
 
 
 def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
@@ -91,7 +75,7 @@ def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
 
     bench = set_up(pair, quick)
     sources = (DEFAULT_DIFFUSION, TRAINED)
-    model, source = load_drafter(load_diffusion, bench.target, sources, "diffusion")
+    model, source = load_drafter(load_diffusion, bench.target, sources, "diffusion", pair.target)
     methods = _methods(bench, model)
     with resumable(), progress_bar() as show:
         runs = decode(bench, methods, state / "specdiff.jsonl", show, {"drafter": source})
@@ -112,55 +96,6 @@ def study(pair: PairOptions, quick: bool, state: Path) -> StudyRecord:
         published=PUBLISHED,
         notes=notes(*tables.values()),
     )
-
-
-def figures(record: StudyRecord) -> dict[str, go.Figure]:
-    """Figures of a record of this study, by title."""
-    from app.figures.curves import curves
-
-    rows: list[dict[str, Any]] = [*record.tables[SETTINGS]]
-    kept = [
-        {**row, "position": int(column.removeprefix("kept_")), "kept": row[column]}
-        for row in record.tables[KEPT]
-        for column in row
-        if column.startswith("kept_") and row["filled"] != "in place"
-    ]
-    few = [r for r in rows if r["drafter"] != "diffusion" or _is(r, FEW_STEPS, "left to right")]
-    swept = {row["num_draft_tokens"] for row in record.tables[KEPT]}
-    steps = [r for r in rows if r["drafter"] == "diffusion" and r["num_draft_tokens"] in swept]
-    steps.sort(key=lambda r: r["draft_calls"])
-    length = "draft tokens per round γ"
-
-    def drafter(row: Mapping[str, Any]) -> str:
-        return f"{row['sampling']}, {row['drafter']}"
-
-    def filling(row: Mapping[str, Any]) -> str:
-        return f"{row['sampling']}, {row['filled']}"
-
-    def setting(row: Mapping[str, Any]) -> str:
-        return f"{drafter(row)}, {row['draft_calls']} calls"
-
-    return {
-        f"Speedup by draft tokens (diffusion: {FEW_STEPS} steps)": curves(
-            few, "num_draft_tokens", "speedup", drafter, length, "speedup [×]", spread=True
-        ),
-        f"Time of a draft (diffusion: {FEW_STEPS} steps)": curves(
-            few, "num_draft_tokens", "draft_s", drafter, length, "time of a draft [ms]", scale=1e3
-        ),
-        "Tokens per round by denoising steps": curves(
-            steps, "draft_calls", "tau", filling, "denoising steps", "tokens per round"
-        ),
-        "Speedup by denoising steps": curves(
-            steps, "draft_calls", "speedup", filling, "denoising steps", "speedup [×]", spread=True
-        ),
-        "How far drafts are kept": curves(
-            kept, "position", "kept", setting, "draft position", "share of rounds that keep it"
-        ),
-    }
-
-
-def _is(row: Mapping[str, Any], steps: int, filled: str) -> bool:
-    return row["draft_calls"] == steps and row["filled"] == filled
 
 
 def _methods(bench: Bench, model: LeanDenoiser) -> list[Method]:

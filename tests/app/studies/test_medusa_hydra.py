@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.pair import PairOptions
-from app.studies import medusa_hydra
+from app.studies import medusa_hydra, medusa_hydra_published
 from engine.errors import InputError
 from measurements import StudyRecord
 from tests.tiny_models import save_tiny_pair
@@ -25,29 +25,33 @@ def record(state: Path) -> StudyRecord:
 
 def test_every_table_is_filled_and_the_numbers_hang_together(record: StudyRecord) -> None:
     tables = record.tables
-    assert [row["heads"] for row in tables[medusa_hydra.HEADS]] == ["medusa", "hydra", "mtp"]
-    for row in tables[medusa_hydra.ACCURACY]:
+    assert [row["heads"] for row in tables[medusa_hydra_published.HEADS]] == [
+        "medusa",
+        "hydra",
+        "mtp",
+    ]
+    for row in tables[medusa_hydra_published.ACCURACY]:
         tops = [row[f"top_{r}"] for r in range(1, 11)]
         assert tops == sorted(tops) and tops[-1] <= 1 + 1e-9
-    for row in tables[medusa_hydra.SETTINGS]:
+    for row in tables[medusa_hydra_published.SETTINGS]:
         assert row["tau"] == pytest.approx(1 + row["accepted_per_draft"])
         assert (row["same_texts"] is None) == (row["sampling"] == "T1")
         assert row["heads_steps"] + row["target_steps"] < row["overhead"]
         assert row["lossless"] == (row["rule"] != "typical")
-    for row in tables[medusa_hydra.TREES]:
+    for row in tables[medusa_hydra_published.TREES]:
         assert row["tokens"] <= row["nodes"]
         assert 1 <= row["predicted_tau"] <= 1 + row["depth"]
-    larger = [r for r in tables[medusa_hydra.TREES] if r["sampling"] == "T0"]
+    larger = [r for r in tables[medusa_hydra_published.TREES] if r["sampling"] == "T0"]
     for kind in ("medusa", "hydra"):
         predicted = [r["predicted_tau"] for r in larger if r["heads"] == kind]
         assert predicted == sorted(predicted)  # a larger tree holds the smaller one
-    here = [r for r in tables[medusa_hydra.RATIOS] if r["where"].startswith("here")]
+    here = [r for r in tables[medusa_hydra_published.RATIOS] if r["where"].startswith("here")]
     assert len(here) == 4 and all(r["tau_ratio"] > 0 for r in here)
     assert record.notes and all("nan" not in note for note in record.notes)
 
 
 def test_rules_that_are_the_same_at_temperature_0_keep_the_same(record: StudyRecord) -> None:
-    rows = [r for r in record.tables[medusa_hydra.SETTINGS] if r["sampling"] == "T0"]
+    rows = [r for r in record.tables[medusa_hydra_published.SETTINGS] if r["sampling"] == "T0"]
     for kind in ("medusa", "hydra"):
         tau = {
             r["rule"]: r["tau"]

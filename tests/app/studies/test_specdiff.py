@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.pair import PairOptions
-from app.studies import specdiff
+from app.studies import specdiff, specdiff_published
 from engine.errors import InputError
 from measurements import StudyRecord
 from tests.tiny_models import save_tiny_pair
@@ -24,7 +24,7 @@ def record(state: Path) -> StudyRecord:
 
 
 def test_every_table_is_filled_and_the_numbers_hang_together(record: StudyRecord) -> None:
-    rows = record.tables[specdiff.SETTINGS]
+    rows = record.tables[specdiff_published.SETTINGS]
     assert {row["sampling"] for row in rows} == {"T0", "T1"}
     assert {row["filled"] for row in rows} == {"token by token", "left to right", "in place"}
     for row in rows:
@@ -33,12 +33,12 @@ def test_every_table_is_filled_and_the_numbers_hang_together(record: StudyRecord
         assert 1 <= row["tau"] <= row["num_draft_tokens"] + 1
         assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]
         assert row["draft_s"] + row["target_s"] < row["round_s"]
-    for row in record.tables[specdiff.NEEDED]:
+    for row in record.tables[specdiff_published.NEEDED]:
         fast_enough = row["speedup"] >= row["speedup_to_equal"]
         wanted = row["acceptance_rate_to_equal"]
         if wanted is not None and not fast_enough:
             assert wanted > row["acceptance_rate_to_gain"]
-    here = [r for r in record.tables[specdiff.RATIOS] if r["where"].startswith("here")]
+    here = [r for r in record.tables[specdiff_published.RATIOS] if r["where"].startswith("here")]
     assert [r["where"] for r in here] == ["here, T0", "here, T1"]
     assert record.notes and all("nan" not in note for note in record.notes)
 
@@ -54,7 +54,7 @@ def test_an_interrupted_study_decodes_only_what_is_missing(
     assert lines[:-1] == whole[:-1] and len(lines) == len(whole)
     names = ("sampling", "drafter", "num_draft_tokens", "draft_calls", "filled", "tau")
     before, after = (
-        [[row[n] for n in names] for row in made.tables[specdiff.SETTINGS]]
+        [[row[n] for n in names] for row in made.tables[specdiff_published.SETTINGS]]
         for made in (record, again)
     )
     assert before == after
