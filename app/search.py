@@ -127,8 +127,8 @@ def candidates(
         )
     if methods is not None:
         for setting in methods.traces:
-            if setting == AUTOREGRESSIVE or setting not in methods.costs:
-                continue
+            if setting == AUTOREGRESSIVE or setting not in methods.costs or setting in found:
+                continue  # plain chains have far more timed rounds, of every length, as stages
             parameters = json.loads(setting[1])
             found[setting] = Candidate(
                 *setting,

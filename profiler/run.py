@@ -69,7 +69,7 @@ class ProfilePlan:
     seed: int = 0
     stages: StagePlan = field(default_factory=StagePlan)
     methods: tuple[Method, ...] = ()
-    method_blocks: int = 2
+    method_blocks: int = 4
 
     def modes(self) -> list[Sampling]:
         """The first sampling of every kind of host work."""

@@ -68,7 +68,7 @@ PLANS = {
             "staged γ 8, lower lookup+ngram-T1", "ngram γ 2, counted ngram-T1", "lookup γ 4",
             "diffusion γ 8, steps 2", "medusa nodes 16", "hydra nodes 16", "mtp γ 4",
         ),
-        ((GREEDY, 100), (DRAWN, 50)), True,
+        ((GREEDY, 80), (DRAWN, 40)), True,
     ),
     "quick": Plan(
         ("chain γ 2", "chain γ 4", "lookup γ 4"), ((((0.0, None), (1.0, 50)), 6),), False
