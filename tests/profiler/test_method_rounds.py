@@ -6,7 +6,14 @@ import pytest
 from engine.sampling import Sampling
 from measurements import as_rounds, canonical_parameters
 from profiler.jobs import Block, Done, MethodBlock, MethodTrace, Trace, all_jobs
-from profiler.method_rounds import NOT_KEPT, PLAIN_ROWS, ROW, time_methods
+from profiler.method_rounds import (
+    NOT_KEPT,
+    PLAIN_NOT_KEPT,
+    PLAIN_ROW,
+    PLAIN_ROWS,
+    ROW,
+    time_methods,
+)
 from profiler.methods import AUTOREGRESSIVE, Method
 from profiler.stages import StagePlan
 from tests.profiler.method_kinds import methods_of
@@ -27,9 +34,10 @@ def test_a_block_times_a_row_of_every_method(sampling: Sampling) -> None:
     assert not frame.duplicated(["method", "round", "stage"]).any()  # summed within a round
     for name, mine in frame.groupby("method"):
         wide = mine.pivot(index="round", columns="stage", values="seconds")
-        rows = PLAIN_ROWS if name == "autoregressive" else 1
-        assert set(wide.index) <= {k * ROW + i for k in range(rows) for i in range(NOT_KEPT, ROW)}
-        assert wide.index.max() >= (rows - 1) * ROW
+        plain = name == "autoregressive"
+        rows, size, cold = (PLAIN_ROWS, PLAIN_ROW, PLAIN_NOT_KEPT) if plain else (1, ROW, NOT_KEPT)
+        kept = {k * size + i for k in range(rows) for i in range(cold, size)}
+        assert set(wide.index) <= kept and wide.index.max() >= (rows - 1) * size
         assert (wide.drop(columns="round").sum(axis=1) <= wide["round"] + 1e-9).all()
         drafted = mine.groupby("round")["num_drafted"].first()
         stages = set(mine["stage"])
