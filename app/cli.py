@@ -42,6 +42,17 @@ Trees = Annotated[
 ]
 Record = Annotated[Path | None, typer.Option("--profile", help="Profile to predict from.")]
 
+EngineFormat = Annotated[
+    str | None, typer.Option("--format", help="Of the files; recognised by default.")
+]
+EngineDefinition = Annotated[
+    str | None, typer.Option("--definition", help="What the numbers mean, where a file is unclear.")
+]
+CostRatio = Annotated[float | None, typer.Option(help="One draft step / one target step.")]
+VerifySlope = Annotated[
+    float, typer.Option(help="Extra target time per drafted token, in target steps.")
+]
+
 DEFAULT_OUT = Path("runs")
 DEFAULT_GAMMAS = (1, 2, 4, 8)
 
@@ -410,6 +421,40 @@ def train(
     else:
         for kind, folder in folders.items():
             print(f"{kind}: {folder}")
+
+
+@app.command("import")
+def import_engine(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of one run; two readings of a metrics page, earlier first."),
+    ],
+    format_name: EngineFormat = None,
+    definition: EngineDefinition = None,
+    gamma: Annotated[
+        int | None, typer.Option(help="Draft tokens per round, where the file leaves it out.")
+    ] = None,
+    cost_ratio: CostRatio = None,
+    verify_slope: VerifySlope = 0.0,
+    host_share: Annotated[
+        float, typer.Option(help="Share of a plain step spent outside the model.")
+    ] = 0.0,
+    baseline_ms: Annotated[
+        float | None, typer.Option(help="Time per token of the same engine without drafts. [ms]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What vLLM, SGLang, llama.cpp and benchmarks measured: acceptance, best γ, what is missing."""
+    from app.commands import import_engine as command
+    from app.engine_scenario import Costs
+
+    if gamma is not None and gamma < 1:
+        raise BadInputError(f"draft tokens per round must be at least 1, not {gamma}")
+    if baseline_ms is not None and not baseline_ms > 0:
+        raise BadInputError(f"--baseline-ms must be above 0 ms, not {baseline_ms}")
+    baseline = None if baseline_ms is None else 1e-3 * baseline_ms
+    costs = Costs(cost_ratio, verify_slope, host_share, baseline)
+    command.run(files, format_name, definition, gamma, costs, as_json)
 
 
 @app.command("app")

@@ -40,12 +40,18 @@ from simulator.child_acceptance import accept_by_rank, rank_shares, sampled_acce
 from simulator.choice import Candidate, Choice, Constraints, choose, pareto_front
 from simulator.costs import StageCurve
 from simulator.elasticities import Elasticity, speedup_elasticities
+from simulator.emitted_trace import emitted_windows
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
 from simulator.hardware_costs import hardware_costs, transferred_costs
 from simulator.hazards import (
     emitted_tokens_by_prompt,
     hazards_from_trace,
     pooled_emitted_tokens,
+)
+from simulator.implied_rates import (
+    implied_acceptance_rate,
+    implied_draft_cost,
+    speedups_by_drafts,
 )
 from simulator.improvements import Improvement, acceptance_change, rank_improvements
 from simulator.intervals import Resamples, draw_resamples, percentile_interval
@@ -242,6 +248,7 @@ __all__ = [
     "dynamic_programme_tau",
     "emitted_tokens_by_prompt",
     "emitted_tokens_pmf",
+    "emitted_windows",
     "expected_distinct_experts",
     "expected_emitted_from_hazards",
     "expected_emitted_from_tree",
@@ -255,6 +262,8 @@ __all__ = [
     "hardware_costs",
     "hazards_from_trace",
     "hit_rate",
+    "implied_acceptance_rate",
+    "implied_draft_cost",
     "implied_mean_emitted",
     "iso_speedup_line",
     "known_hardware",
@@ -318,6 +327,7 @@ __all__ = [
     "speedup_elasticities",
     "speedup_from_rates",
     "speedup_ratio_interval",
+    "speedups_by_drafts",
     "staged_calls_from_rates",
     "staged_draft_calls",
     "staged_gain",

@@ -104,7 +104,7 @@ def required_acceptance_rate(
     '2x is unreachable: even acceptance_rate 1 gives at most 1.667x (γ = 4)'
     """
     gammas = draft_candidates(candidates)
-    costs = _relative_costs(gammas, cost_ratio, verify_slope, host_share)
+    costs = relative_costs(gammas, cost_ratio, verify_slope, host_share)
     if hazards is None:
         return require(
             "acceptance_rate",
@@ -179,7 +179,7 @@ def required_cost_ratio(
     allowed = _allowed_cost(tau, gammas, wanted, verify_slope, host_share)
     reachable = bool(allowed.max() >= 0)
     value = float(allowed.max()) if reachable else 0.0
-    speedups = tau / _relative_costs(gammas, value, verify_slope, host_share)
+    speedups = tau / relative_costs(gammas, value, verify_slope, host_share)
     # at the allowed cost the speedup is the wanted one up to rounding: the line decides
     chosen = int(np.argmax(allowed if reachable else speedups))
     return Requirement(
@@ -290,7 +290,7 @@ def mean_emitted(acceptance: ArrayLike, num_draft_tokens: IntArray) -> FloatArra
     return np.array([expected_emitted_from_hazards(each[:gamma]) for gamma in num_draft_tokens])
 
 
-def _relative_costs(
+def relative_costs(
     gammas: IntArray, cost_ratio: float, verify_slope: float, host_share: float
 ) -> FloatArray:
     """Time of a round in autoregressive steps, by number of drafts; from (M6.2)."""

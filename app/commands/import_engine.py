@@ -1,0 +1,105 @@
+"""speculens import: what engines' own files say, in this project's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app.engine_scenario import Costs, scenarios, with_drafts
+from app.terminal import notice, output, print_json, table
+from measurements import RecordError
+from measurements.engines import EngineReport, read_reports
+
+
+def run(
+    files: Sequence[Path],
+    format_name: str | None,
+    definition: str | None,
+    gamma: int | None,
+    costs: Costs,
+    as_json: bool,
+) -> None:
+    """Read, predict, and say what is missing to decide."""
+    rows = imported(files, format_name, definition, gamma, costs)[1]
+    if as_json:
+        print_json({"scenarios": rows})
+        return
+    for row in rows:
+        _show(row)
+
+
+def imported(
+    files: Sequence[Path],
+    format_name: str | None,
+    definition: str | None,
+    gamma: int | None,
+    costs: Costs,
+) -> tuple[list[EngineReport], list[dict[str, Any]]]:
+    """The reports of the files and a scenario of each.
+
+    Raises
+    ------
+    RecordError
+        If a file cannot be read, or an option contradicts it.
+    """
+    found = read_reports(files, format_name, definition)
+    try:
+        reports = [with_drafts(report, gamma) for report in found]
+        return reports, scenarios(reports, costs)
+    except ValueError as error:
+        raise RecordError(files[0], str(error)) from None
+
+
+def _show(row: dict[str, Any]) -> None:
+    console = output()
+    engine = " ".join(str(row[k]) for k in ("engine", "version", "model") if row[k])
+    console.print(f"[bold]{row['source']}[/bold] {engine} ({row['format']})")
+    console.print(f"source's definition: {row['definition']}")
+    rows = [
+        ["τ, tokens per round, bonus included", f"{row['tau']:.3f} over {row['averaged']}"],
+        ["mean over requests", _number(row["mean_of_requests"])],
+        ["draft tokens per round γ", _number(row["num_draft_tokens"], "g")],
+        ["acceptance by position", _list(row["hazards"])],
+        ["constant acceptance rate α that gives τ", _number(row["acceptance_rate"])],
+        ["batch", _number(row["batch"], "g")],
+        ["time per output token", _milliseconds(row["seconds_per_output_token"])],
+        ["time of a round", _milliseconds(row["round_seconds"])],
+    ]
+    measured, even = row["measured"], row["break_even"]
+    if measured is not None:
+        rows.append(["measured speedup", f"{measured['speedup']:.2f}×"])
+        rows.append(["a round took, in plain steps", f"{measured['round_steps']:.2f}"])
+        if "draft_cost" in measured:
+            rows.append(["a drafted token cost, in steps", f"{measured['draft_cost']:.3f}"])
+    for level, at in (row["predicted"] or {}).items():
+        own = "" if at["speedup"] is None else f"{at['speedup']:.2f}× here, "
+        far = at["best_num_draft_tokens"] > at["measured_up_to"]
+        rows.append(
+            [
+                f"predicted, {level}",
+                f"{own}best γ = {at['best_num_draft_tokens']} at {at['best_speedup']:.2f}×"
+                + (" (beyond what was measured)" if far else ""),
+            ]
+        )
+    if even is not None:
+        rows.append(["pays while a round takes below", f"{even['round_steps']:.2f} steps"])
+        if even["cost_ratio"] is not None:
+            rows.append(["pays while a draft step costs below", f"{even['cost_ratio']:.3f} steps"])
+    console.print(table("", ["quantity", "value"], [r for r in rows if r[1] != "–"]))
+    for note in row["notes"]:
+        console.print(f"note: {note}")
+    for lack in row["missing"]:
+        notice(f"missing: {lack}")
+
+
+def _number(value: float | None, style: str = ".3f") -> str:
+    return "–" if value is None else format(value, style)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{1e3 * value:.3g} ms"
+
+
+def _list(values: list[float] | None) -> str:
+    return "–" if not values else ", ".join(f"{v:.3f}" for v in values)
