@@ -457,6 +457,56 @@ def import_engine(
     command.run(files, format_name, definition, gamma, costs, as_json)
 
 
+@app.command()
+def export(
+    engine: Annotated[
+        str, typer.Option(help="vllm, sglang, tensorrt-llm, llama.cpp or transformers.")
+    ],
+    files: Annotated[
+        list[Path] | None, typer.Option("--from", help="Engine's files, as import reads them.")
+    ] = None,
+    format_name: EngineFormat = None,
+    definition: EngineDefinition = None,
+    acceptance: Annotated[
+        list[float] | None, typer.Option(help="One constant rate; repeated: one per position.")
+    ] = None,
+    out: Out = DEFAULT_OUT,
+    record: Record = None,
+    sampling: Annotated[str | None, typer.Option(help="Label as profiled, such as T0.")] = None,
+    method: Annotated[str | None, typer.Option(help="Best setting of this method only.")] = None,
+    gamma: Annotated[int | None, typer.Option(help="Draft tokens per round.")] = None,
+    cost_ratio: CostRatio = None,
+    verify_slope: VerifySlope = 0.0,
+    hardware: Annotated[str | None, typer.Option(help="Adds a schedule by batch.")] = None,
+    target_shape: Annotated[str | None, typer.Option(help="Known model, with --hardware.")] = None,
+    draft_shape: Annotated[str | None, typer.Option(help="Known model, with --hardware.")] = None,
+    dtype: Dtype = "bfloat16",
+    context: Annotated[int, typer.Option(help="Mean context, with --hardware. [tokens]")] = 1000,
+    max_batch: Annotated[int, typer.Option(help="Largest batch, with --hardware.")] = 256,
+    target: Annotated[str | None, typer.Option(help="What the engine loads as target.")] = None,
+    draft: Annotated[str | None, typer.Option(help="What the engine loads as draft.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A profile's choice, an imported run or given rates as an engine's configuration."""
+    from app.commands import export as command
+    from app.engine_scenario import Costs
+    from app.planning import Machine
+
+    machine = None
+    if hardware is not None:
+        if target_shape is None or draft_shape is None:
+            raise BadInputError("--hardware needs --target-shape and --draft-shape")
+        machine = Machine(hardware, target_shape, draft_shape, dtype, context, max_batch)
+    source = command.Source(
+        files or (), format_name, definition, acceptance or (), record, out, sampling
+    )
+    costs = Costs(cost_ratio, verify_slope)
+    try:
+        command.run(engine, source, method, gamma, costs, machine, (target, draft), as_json)
+    except ValueError as error:
+        raise BadInputError(str(error)) from None
+
+
 @app.command("app")
 def dashboard(
     data: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,

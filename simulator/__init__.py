@@ -76,7 +76,13 @@ from simulator.model_config import shape_from_config
 from simulator.model_shape import ModelShape
 from simulator.optimise import Optimum, best_num_draft_tokens
 from simulator.prediction import Fidelities, Prediction
-from simulator.replay import Replay, replay_chain, replay_chain_naive, replay_windows
+from simulator.replay import (
+    Replay,
+    kept_survival,
+    replay_chain,
+    replay_chain_naive,
+    replay_windows,
+)
 from simulator.required_draft import largest_draft, readable_parameters, required_draft_seconds
 from simulator.required_measured import required_acceptance, required_draft_time
 from simulator.required_rates import (
@@ -266,6 +272,7 @@ __all__ = [
     "implied_draft_cost",
     "implied_mean_emitted",
     "iso_speedup_line",
+    "kept_survival",
     "known_hardware",
     "known_shape",
     "largest_batch",

@@ -103,6 +103,32 @@ def replay_windows(windows: Windows) -> Replay:
     )
 
 
+def kept_survival(windows: Windows) -> FloatArray:
+    """P(a round keeps at least 1, 2, ... drafts), at the starts that decoding has.
+
+    Parameters
+    ----------
+    windows : Windows
+
+    Returns
+    -------
+    array [horizon]
+        Non-increasing; 1 plus its sum is the replay's tau. What engines call
+        unconditional acceptance by position. [unitless]
+
+    Notes
+    -----
+    Σ v_t S(t, j) / Σ v_t with (M1.3) in docs/model.md.
+
+    Examples
+    --------
+    >>> kept_survival(Windows.from_kept([2, 0, 0, 0], [2, 2, 2, 0], [4]))
+    array([0.5, 0.5])
+    """
+    start = replay_windows(windows).start_prob
+    return (start @ windows.survival[:, 1:]) / start.sum()
+
+
 def _after_full(windows: Windows, start: FloatArray) -> FloatArray:
     """P(a round starts here behind one whose last kept draft was a leaf)."""
     after = np.zeros_like(start)

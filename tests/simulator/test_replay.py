@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.acceptance import expected_emitted_tokens
-from simulator.replay import replay_chain, replay_chain_naive
+from simulator.chains import chain_windows
+from simulator.replay import kept_survival, replay_chain, replay_chain_naive, replay_windows
 from simulator.rounds import simulate_chain
 from tests.oracles import (
     MarkovPair,
@@ -177,3 +178,11 @@ def test_bad_arguments_are_refused():
         replay_chain([0.5], [1], [1, 2])
     with pytest.raises(ValueError, match="lengths must be a non-empty list"):
         replay_chain([], [], 2)
+
+
+def test_survival_at_starts_adds_up_to_tau() -> None:
+    rng = np.random.default_rng(3)
+    windows = chain_windows(rng.uniform(size=40), [15, 25], 4)
+    survival = kept_survival(windows)
+    assert (np.diff(survival) <= 0).all()
+    assert 1 + survival.sum() == pytest.approx(replay_windows(windows).tau)
