@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.commands.import_engine import imported
-from app.engine_scenario import Costs
+from app.engine_scenario import Costs, with_drafts
 from app.exports import ENGINES, Export, Plan
 from app.planning import (
     Machine,
@@ -91,7 +91,10 @@ def _plan(source: Source, method: str | None, gamma: int | None, costs: Costs) -
             raise RecordError(
                 source.files[0], f"holds {len(drafted)} runs with drafts: one makes a plan"
             )
-        return plan_from_report(drafted[0], method, gamma, costs)
+        report = drafted[0]
+        if report.num_draft_tokens is None:
+            report = with_drafts(report, gamma)
+        return plan_from_report(report, method, gamma, costs)
     if source.acceptance:
         given = tuple(source.acceptance)
         hazards = constant_hazards(given[0]) if len(given) == 1 else given

@@ -110,13 +110,15 @@ def _numbers(
 
 
 def agree(path: Path, where: str, name: str, stated: float, computed: float) -> None:
-    """Refuse a file whose stated number is not what its own counts say."""
-    if not math.isclose(stated, computed, rel_tol=5e-3, abs_tol=5e-3):
-        raise RecordError(
-            path,
-            f"{where}: '{name}' says {stated:g}, its own counts {computed:.4g}:"
-            " truncated, or mixed definitions",
-        )
+    """Refuse a file whose stated number is not what its own counts say; whole numbers exactly."""
+    whole = isinstance(stated, int) and isinstance(computed, int)
+    if stated == computed if whole else math.isclose(stated, computed, rel_tol=5e-3, abs_tol=5e-3):
+        return
+    raise RecordError(
+        path,
+        f"{where}: '{name}' says {stated:g}, its own counts {computed:.4g}:"
+        " truncated, or mixed definitions",
+    )
 
 
 def make_report(path: Path, **fields: Any) -> EngineReport:

@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from measurements.engines.reading import Row, agree, count, counts, make_report, number, read_lines
+from measurements.engines.reading import (
+    Row,
+    agree,
+    choose,
+    count,
+    counts,
+    make_report,
+    number,
+    read_lines,
+)
 from measurements.engines.report import EngineReport, hazards_from_counts
 from measurements.files import RecordError
 
@@ -20,6 +29,8 @@ DEFINITION = (
     " included; here 1 + spec_num_correct_drafts / spec_verify_ct, summed over requests"
 )
 
+SHAPES = {"chain": "eagle-topk 1: one draft per position", "tree": "eagle-topk above 1"}
+
 
 def read(paths: Sequence[Path], definition: str | None) -> tuple[EngineReport, ...]:
     """One report over all responses of the files.
@@ -27,10 +38,9 @@ def read(paths: Sequence[Path], definition: str | None) -> tuple[EngineReport, .
     Raises
     ------
     RecordError
-        If a response lacks the counts or they contradict its rate or histogram.
+        If a response lacks the counts, they contradict its rate or histogram, or
+        the drafts may be a chain or a tree and neither was named.
     """
-    if definition is not None:
-        raise RecordError(paths[0], "states its definition: leave out --definition")
     rows = [(p, where, _meta_info(p, where, row)) for p in paths for where, row in read_lines(p)]
     requests = [_request(*row) for row in rows]
     rounds = sum(calls for calls, _, _, _ in requests)
@@ -38,8 +48,9 @@ def read(paths: Sequence[Path], definition: str | None) -> tuple[EngineReport, .
     proposed = sum(drafted for _, _, drafted, _ in requests)
     longest = max(len(h) for _, _, _, h in requests)
     kept = [sum(h[n] for _, _, _, h in requests if n < len(h)) for n in range(longest)]
-    gamma, vary = -(-proposed // rounds), bool(proposed % rounds)
-    gamma = max(gamma, longest - 1)
+    nodes, vary = -(-proposed // rounds), bool(proposed % rounds)
+    tree = _is_tree(rows[0][0], definition, nodes, longest - 1)
+    gamma = longest - 1 if tree else max(nodes, longest - 1)
     kept += [0] * (gamma + 1 - len(kept))
     complete = all(sum(h) == calls for calls, _, _, h in requests)
     path = rows[0][0]
@@ -57,15 +68,20 @@ def read(paths: Sequence[Path], definition: str | None) -> tuple[EngineReport, .
         tokens=sum(count(p, row, "completion_tokens", w, 1) for p, w, row in rows),
         num_requests=len(rows),
         mean_of_requests=sum(1.0 + k / c for c, k, _, _ in requests) / len(requests),
-        lengths_vary=vary,
+        tree=tree,
+        lengths_vary=vary and not tree,
         engine="SGLang",
-        notes=(
-            "drafts counted as proposed include every node of a tree: with eagle-topk > 1"
-            " acceptance by position is by depth, and no chain",
-            *((note,) if vary else ()),
-        ),
+        notes=(f"a tree of {nodes} drafts",) if tree else (note,) if vary else (),
     )
     return (report,)
+
+
+def _is_tree(path: Path, definition: str | None, drafted: int, most_kept: int) -> bool:
+    """A round that kept all it drafted proves a chain; else it has to be said."""
+    if definition is None and most_kept >= drafted:
+        return False
+    why = f"drafts {drafted} tokens per round and never kept more than {max(most_kept, 0)}"
+    return choose(path, definition, SHAPES, why) == "tree"
 
 
 def _meta_info(path: Path, where: str, row: Row) -> Row:

@@ -43,7 +43,6 @@ def _report(path: Path, where: str, row: Row) -> EngineReport:
         "tokens": count(path, row, "total_output_tokens", where, 1),
         "tokens_per_second": number(path, row, "output_throughput", where),
         "seconds_per_output_token": _milliseconds(path, row, "mean_tpot_ms", where),
-        "round_seconds": _milliseconds(path, row, "mean_itl_ms", where),
         "batch": None if row.get("max_concurrency") is None
         else number(path, row, "max_concurrency", where, 1),
         "engine": "vLLM",

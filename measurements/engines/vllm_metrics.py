@@ -17,8 +17,8 @@ _DRAFTS = "vllm:spec_decode_num_drafts"
 _DRAFTED = "vllm:spec_decode_num_draft_tokens"
 _ACCEPTED = "vllm:spec_decode_num_accepted_tokens"
 _BY_POSITION = "vllm:spec_decode_num_accepted_tokens_per_pos"
-_LATENCIES = ("vllm:request_time_per_output_token_seconds", "vllm:inter_token_latency_seconds")
-_COUNTERS = ("vllm:spec_decode_", "vllm:generation_tokens", *_LATENCIES)
+_LATENCY = "vllm:request_time_per_output_token_seconds"
+_COUNTERS = ("vllm:spec_decode_", _LATENCY)
 DEFINITION = (
     "1 + accepted tokens / drafts, over all drafts: the bonus token counts, steps that scheduled"
     " no draft do not; per position: accepted there / all drafts, unconditional"
@@ -73,8 +73,7 @@ def _report(metrics: Metrics, span: str) -> EngineReport:
         rounds=int(drafts),
         drafted_tokens=int(drafted),
         accepted_tokens=int(accepted),
-        seconds_per_output_token=metrics.mean(_LATENCIES[0]),
-        round_seconds=metrics.mean(_LATENCIES[1]),
+        seconds_per_output_token=metrics.mean(_LATENCY),
         engine="vLLM",
         model=metrics.model(),
         lengths_vary=vary,

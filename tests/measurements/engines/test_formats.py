@@ -84,7 +84,6 @@ def test_vllm_counters_are_the_difference_of_two_readings() -> None:
     )
     assert report.hazards[1] == pytest.approx(186 / 234)
     assert report.seconds_per_output_token == pytest.approx(0.048 / 8)
-    assert report.round_seconds == pytest.approx(7.14 / 476)
     assert report.model == "tiny"
 
 
@@ -122,7 +121,6 @@ def test_vllm_bench_has_a_run_without_and_one_with_drafts() -> None:
     assert drafted.hazards == pytest.approx([1.0, 2 / 3, 1 / 2])
     assert drafted.tokens_per_second == 204.8
     assert drafted.seconds_per_output_token == pytest.approx(0.018)
-    assert drafted.round_seconds == pytest.approx(0.054)
     assert drafted.batch == 4
 
 
@@ -202,6 +200,19 @@ def test_sglang_requests_count_drafts_not_completion_tokens() -> None:
     assert report.mean_of_requests == pytest.approx((2.0 + 2.5) / 2)
     assert report.num_draft_tokens == 3
     assert report.hazards == pytest.approx([3 / 5, 2 / 3, 1 / 2])
+
+
+def test_sglang_requests_that_never_kept_all_may_be_a_tree(tmp_path: Path) -> None:
+    rows = [json.loads(x) for x in (SAMPLES / "sglang_requests.jsonl").read_text().splitlines()]
+    path = tmp_path / "tree.jsonl"
+    path.write_text(json.dumps(rows[0]))  # at most 2 of 3 drafts kept
+    message = refusal(path)
+    assert "chain (" in message and "tree (" in message
+    (chain,) = read_reports([path], None, "chain")
+    (tree,) = read_reports([path], None, "tree")
+    assert (chain.num_draft_tokens, chain.tree) == (3, False)
+    assert (tree.num_draft_tokens, tree.tree) == (2, True)
+    assert chain.tau == tree.tau == pytest.approx(2.0)
 
 
 def test_sglang_requests_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
