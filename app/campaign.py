@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -133,7 +134,7 @@ def verdict(records: Sequence[ValidationRecord]) -> Verdict:
     return Verdict(
         settings=len(settings),
         **_spread(errors),
-        coverage=float(np.mean([_covered(row, row.speedup.L2) for row in settings])),
+        coverage=coverage(settings),
         foretold=_foretold(settings),
         tau_other_prompts=_spread_of_tau([row.tau.L2 / row.tau.measured - 1 for row in settings]),
         tau_same_texts=_spread_of_tau([_own_tau_error(row) for row in same]),
@@ -187,6 +188,25 @@ def _covered(row: SettingRow, predicted: float) -> bool:
     s = row.speedup
     scale = predicted / s.L2
     return s.L2_low * scale <= s.measured <= s.L2_high * scale
+
+
+def place_in_interval(row: SettingRow) -> float:
+    """Where the measured speedup lies in its predicted interval.
+
+    0 is the prediction, -1 and 1 are the ends; an interval of no width holds its own value only.
+    [unitless]
+    """
+    s = row.speedup
+    off = s.measured - s.L2
+    half = s.L2_high - s.L2 if off > 0 else s.L2 - s.L2_low
+    if off == 0:
+        return 0.0
+    return off / half if half > 0 else math.copysign(math.inf, off)
+
+
+def coverage(settings: Sequence[SettingRow]) -> float:
+    """Share of measured speedups inside their predicted 90 % interval. [unitless]"""
+    return float(np.mean([_covered(row, row.speedup.L2) for row in settings]))
 
 
 def _foretold(settings: Sequence[SettingRow]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from app import figures, words
 from app.campaign import Verdict, Wrong, verdict
+from app.judged import judged
 from app.report import PAGE, section
 from measurements import SettingRow, ValidationRecord
 
@@ -46,9 +47,7 @@ def render(records: Sequence[ValidationRecord]) -> str:
             "Predicted against measured",
             "One point per setting, with 90 % intervals; on the dotted line a prediction is exact.",
             {
-                record.prompts.name: figures.predicted_against_measured(
-                    words.by_sampling(record.settings), 460
-                )
+                record.prompts.name: figures.predicted_against_measured(judged([record]), 460)
                 for record in records
             },
         ),
@@ -56,7 +55,7 @@ def render(records: Sequence[ValidationRecord]) -> str:
             "Errors by method and fidelity",
             "L0 is the textbook formula, L1 knows acceptance by position, L2 replays the text. The"
             " band is ±5 %.",
-            {"All settings": figures.errors_by_method(rows)},
+            {"All settings": figures.errors_by_method(judged(records), 460)},
         ),
         _methods(found),
         _wrong(found.wrong),

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from app import figures, words
+from app.judged import judged
 from app.style import CHART_CONFIG
 from measurements import ProfileRecord, SettingRow, ValidationRecord
 
@@ -65,7 +66,7 @@ def render(validation: ValidationRecord, profile: ProfileRecord | None = None) -
             "On the dotted line a prediction is exact (left). Right: the gain of every prompt at"
             " the best setting, sorted, with its own prediction.",
             {
-                "All settings": figures.predicted_against_measured(groups, 380),
+                "All settings": figures.predicted_against_measured(judged([validation]), 380),
                 _best_name(validation): figures.per_prompt_speedup(
                     words.best_measured(validation.settings), 380
                 ),

@@ -69,6 +69,18 @@ def names_down(figure: go.Figure, names: Sequence[str]) -> None:
     wide_legend(figure)
 
 
+def broken(name: str) -> str:
+    """A setting's name over several lines, so that it fits beside a chart on a phone.
+
+    Examples
+    --------
+    >>> broken("staged γ 8, lower lookup")
+    'staged γ 8<br>lower lookup'
+    """
+    parts = name.split(", ") if len(name) > 18 else [name]
+    return "<br>".join(part if len(part) <= 32 else f"{part[:20]} … {part[-9:]}" for part in parts)
+
+
 def wide_legend(figure: go.Figure) -> None:
     """Let the legend start at the edge of the chart, not of the plot: phones are narrow."""
     figure.update_layout(

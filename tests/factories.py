@@ -45,6 +45,7 @@ from tests.toy_process import (
 )
 
 __all__ = [
+    "campaign_record",
     "comparison_record",
     "profile_header",
     "stages_table",
@@ -178,6 +179,24 @@ def comparison_record(**overrides: Any) -> ComparisonRecord:
         **overrides,
     }
     return ComparisonRecord.model_validate(fields)
+
+
+def campaign_record(**overrides: Any) -> ValidationRecord:
+    """Several methods with equal γ on prompts that were not profiled: the toy's chains, renamed."""
+    known = [r for r in validation_record().settings if r.parameters["num_draft_tokens"] in (2, 4)]
+    rows = [
+        row.model_copy(
+            update={
+                "method": method,
+                "parameters": {**row.parameters, **extra},
+                "error": row.error.model_copy(update={"log_tau_prompts": 0.25 * row.error.log_tau}),
+            }
+        )
+        for method, extra in (("chain", {}), ("staged", {"lower": "lookup"}), ("lookup", {}))
+        for row in known
+    ]
+    fields = {"settings": rows, "same_prompts_as_profile": False, **overrides}
+    return validation_record(**fields)
 
 
 def write_demo(root: Path, *, validated: bool = True) -> None:

@@ -1,8 +1,12 @@
 """Pure Plotly figure builders: records and predictions in, figures out."""
 
-from app.figures.campaign import errors_by_method
+from app.figures.campaign import (
+    errors_by_method,
+    places_in_intervals,
+    predicted_against_measured,
+)
 from app.figures.choice import candidate_name, ranked_settings, speed_against_work
-from app.figures.errors import decomposition, per_prompt_speedup, predicted_against_measured
+from app.figures.errors import decomposition, error_terms, per_prompt_speedup
 from app.figures.methods import method_speedups, method_time, token_makers
 from app.figures.roofline import roofline_chart
 from app.figures.speedup import (
@@ -21,6 +25,7 @@ __all__ = [
     "calls_by_length",
     "candidate_name",
     "decomposition",
+    "error_terms",
     "errors_by_method",
     "gain_curve",
     "gain_map",
@@ -29,6 +34,7 @@ __all__ = [
     "method_time",
     "node_name",
     "per_prompt_speedup",
+    "places_in_intervals",
     "points_from_predictions",
     "points_from_settings",
     "predicted_against_measured",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
+from app.campaign import terms
 from app.stage_groups import GROUP_LABELS, GROUPS, grouped, members
 from app.style import (
     BASELINE_COLOUR,
@@ -15,58 +17,12 @@ from app.style import (
     MEASURED,
     NEUTRAL,
     TAU_COLOUR,
+    broken,
+    names_down,
     new_figure,
 )
-from app.words import percent, sampling_name, setting_axis, setting_name, short_name, span, times
+from app.words import is_plain_chain, percent, setting_axis, short_name
 from measurements import SettingRow
-
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
-_COLOURS = (BASELINE_COLOUR, FIDELITY_COLOURS["L1"], MEASURED, FIDELITY_COLOURS["L2"], TAU_COLOUR)
-
-
-def predicted_against_measured(groups: dict[str, list[SettingRow]], height: int = 420) -> go.Figure:
-    """Predicted (L2) over measured speedup with both intervals; truth is the diagonal.
-
-    Parameters
-    ----------
-    groups : dict of str to list of SettingRow
-        Settings by sampling label; each gets its own colour and symbol.
-    height : int
-        [pixels]
-
-    Returns
-    -------
-    go.Figure
-    """
-    figure = new_figure("measured speedup [×]", "predicted speedup [×]", height)
-    rows = [row.speedup for group in groups.values() for row in group]
-    low = min(min(row.L2_low, row.measured_low) for row in rows)
-    high = max(max(row.L2_high, row.measured_high) for row in rows)
-    edge = [low - 0.05 * (high - low), high + 0.05 * (high - low)]
-    figure.add_scatter(
-        x=edge,
-        y=edge,
-        mode="lines",
-        line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
-        name="exact",
-        hoverinfo="skip",
-    )
-    for index, group in enumerate(groups.values()):
-        colour = _COLOURS[index % len(_COLOURS)]
-        figure.add_scatter(
-            x=[row.speedup.measured for row in group],
-            y=[row.speedup.L2 for row in group],
-            error_x=_bars([_distances(row, "measured") for row in group], colour),
-            error_y=_bars([_distances(row, "L2") for row in group], colour),
-            mode="markers",
-            marker={"color": colour, "size": 9, "symbol": _SYMBOLS[index % len(_SYMBOLS)]},
-            name=sampling_name(group[0].sampling),
-            customdata=[_pair(row) for row in group],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
-    figure.update_xaxes(range=edge, constrain="domain")
-    figure.update_yaxes(range=edge)
-    return figure
 
 
 def decomposition(settings: Sequence[SettingRow], height: int = 400) -> go.Figure:
@@ -85,18 +41,71 @@ def decomposition(settings: Sequence[SettingRow], height: int = 400) -> go.Figur
         Stacked bars in percent (100 × natural logarithm); above zero means
         that this part made the prediction too high. The diamond is the sum.
     """
-    figure = new_figure(setting_axis(settings), "prediction too high by [%]", height)
-    x = [short_name(row) for row in settings]
-    causes: list[tuple[str, str, str, list[float], list[str]]] = [
-        (
-            "tokens per round",
-            TAU_COLOUR,
-            "",
-            [row.error.log_tau for row in settings],
-            [f"tokens per round {row.tau.L2:.3f}, measured {row.tau.measured:.3f}"
-             for row in settings],
+    sideways = not all(is_plain_chain(row) for row in settings)
+    names = [broken(short_name(row)) for row in settings]
+    figure = (
+        new_figure("prediction too high by [%]", "", 150 + 40 * len(names))
+        if sideways
+        else new_figure(setting_axis(settings), "prediction too high by [%]", height)
+    )
+    place, value = ("%{y}", "%{x:.2f}") if sideways else ("γ = %{x}", "%{y:.2f}")
+    for name, colour, pattern, values, notes in _causes(settings):
+        figure.add_bar(
+            **_along(names, values, sideways),
+            orientation="h" if sideways else "v",
+            name=name,
+            marker={
+                "color": colour,
+                "line": {"width": 0},
+                "pattern": {
+                    "shape": pattern,
+                    "size": 5,
+                    "fillmode": "overlay" if pattern == "x" else "replace",
+                    "solidity": 0.4,
+                },
+            },
+            customdata=notes,
+            hovertemplate=f"{place}<br>{value} %<br>%{{customdata}}<extra></extra>",
         )
-    ]  # fmt: skip
+    figure.add_scatter(
+        **_along(names, [row.error.log_speedup for row in settings], sideways),
+        mode="markers",
+        name="sum",
+        marker={"symbol": "diamond", "size": 10, "color": MEASURED},
+        hovertemplate=f"{place}<br>speedup predicted too high by {value} %<extra></extra>",
+    )
+    figure.update_layout(barmode="relative")
+    if sideways:
+        figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1.5})
+        names_down(figure, names)
+        # a stroke through each row: names and bars stand far apart on a wide screen
+        figure.update_yaxes(showgrid=True)
+    else:
+        figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.5})
+        figure.update_xaxes(type="category")
+    return figure
+
+
+def _along(names: list[str], values: list[float], sideways: bool) -> dict[str, list[Any]]:
+    """Names on one axis, values in percent on the other."""
+    shown = [100 * value for value in values]
+    return {"x": shown, "y": names} if sideways else {"x": names, "y": shown}
+
+
+Cause = tuple[str, str, str, list[float], list[str]]
+"""Name, colour, pattern, part of every setting's error, and a note on each."""
+
+
+def _causes(settings: Sequence[SettingRow]) -> list[Cause]:
+    parts = [terms(row) for row in settings]
+    tau = [f"tokens per round {row.tau.L2:.3f}, measured {row.tau.measured:.3f}"
+           for row in settings]  # fmt: skip
+    causes: list[Cause] = [
+        ("tokens per round", TAU_COLOUR, "", [part["tokens per round"] for part in parts], tau)
+    ]
+    if any(row.error.log_tau_prompts is not None for row in settings):
+        other = [part["other prompts"] for part in parts]
+        causes.append(("other prompts", TAU_COLOUR, "/", other, tau))
     for group in GROUPS:
         stages = [row.error.log_round_by_stage for row in settings]
         causes.append(
@@ -118,35 +127,41 @@ def decomposition(settings: Sequence[SettingRow], height: int = 400) -> go.Figur
             ["time per token without drafts, predicted against measured"] * len(settings),
         )
     )
-    for name, colour, pattern, values, notes in causes:
-        figure.add_bar(
-            x=x,
-            y=[100 * value for value in values],
-            name=name,
-            marker={
-                "color": colour,
-                "line": {"width": 0},
-                "pattern": {
-                    "shape": pattern,
-                    "size": 5,
-                    "fillmode": "overlay" if pattern == "x" else "replace",
-                    "solidity": 0.4,
-                },
-            },
-            customdata=notes,
-            hovertemplate="γ = %{x}<br>%{y:.2f} %<br>%{customdata}<extra></extra>",
-        )
-    figure.add_scatter(
-        x=x,
-        y=[100 * row.error.log_speedup for row in settings],
-        mode="markers",
-        name="sum",
-        marker={"symbol": "diamond", "size": 10, "color": MEASURED},
-        hovertemplate="γ = %{x}<br>speedup predicted too high by %{y:.2f} %<extra></extra>",
+    return causes
+
+
+def error_terms(row: SettingRow, height: int = 270) -> go.Figure:
+    """The error of one setting, cause by cause, ending in their sum (M9).
+
+    Parameters
+    ----------
+    row : SettingRow
+    height : int
+        [pixels]
+
+    Returns
+    -------
+    go.Figure
+        In percent, 100 × natural logarithm; right of zero makes the prediction too high.
+    """
+    parts = {name: value for name, value in terms(row).items() if value}
+    names = [*parts, "whole error"]
+    figure = new_figure("prediction too high by [%]", "", height)
+    figure.add_waterfall(
+        orientation="h",
+        y=names,
+        x=[*(100 * value for value in parts.values()), None],
+        measure=["relative"] * len(parts) + ["total"],
+        increasing={"marker": {"color": MEASURED}},
+        decreasing={"marker": {"color": FIDELITY_COLOURS["L2"]}},
+        totals={"marker": {"color": NEUTRAL}},
+        connector={"line": {"color": NEUTRAL, "width": 1}},
+        customdata=[percent(value, 2) for value in (*parts.values(), row.error.log_speedup)],
+        hovertemplate="%{y}: %{customdata}<extra></extra>",
+        showlegend=False,
     )
-    figure.update_layout(barmode="relative")
-    figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.5})
-    figure.update_xaxes(type="category")
+    figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1.5})
+    names_down(figure, names)
     return figure
 
 
@@ -192,31 +207,3 @@ def per_prompt_speedup(setting: SettingRow, height: int = 360) -> go.Figure:
         "<br>%{customdata[2]} tokens in %{customdata[1]} rounds<extra></extra>",
     )
     return figure
-
-
-def _distances(row: SettingRow, name: str) -> tuple[float, float]:
-    value = getattr(row.speedup, name)
-    low = getattr(row.speedup, f"{name}_low")
-    return max(value - low, 0.0), max(getattr(row.speedup, f"{name}_high") - value, 0.0)
-
-
-def _bars(distances: list[tuple[float, float]], colour: str) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "arrayminus": [below for below, _ in distances],
-        "array": [above for _, above in distances],
-        "thickness": 1,
-        "width": 0,
-        "color": colour,
-    }
-
-
-def _pair(row: SettingRow) -> str:
-    s = row.speedup
-    return (
-        f"{setting_name(row)}"
-        f"<br>measured {times(s.measured)} ({span(s.measured_low, s.measured_high)})"
-        f"<br>predicted {times(s.L2)} ({span(s.L2_low, s.L2_high)})"
-        f"<br>error {percent(s.L2 / s.measured - 1)}"
-    )

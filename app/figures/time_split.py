@@ -10,10 +10,15 @@ from app.stage_groups import GROUP_LABELS, GROUPS, grouped, members
 from app.style import (
     GROUP_COLOURS,
     GROUP_PATTERNS,
+    broken,
+    names_down,
     new_figure,
 )
 from app.words import percent, setting_axis, short_name
 from measurements import AutoregressiveRow, SettingRow
+
+SHORT = 6
+"""Longer names than this do not fit under a bar. [characters]"""
 
 
 def time_per_token(
@@ -44,9 +49,7 @@ def time_per_token(
         (short_name(row), row.time_split, seconds)
         for row, seconds in zip(settings, per_token, strict=True)
     ]
-    figure = _stacked(bars, setting_axis(settings), "time per token [ms]", height)
-    figure.update_layout(barmode="stack")
-    return figure
+    return _stacked(bars, setting_axis(settings), "time per token [ms]", height)
 
 
 def time_shares(settings: Sequence[SettingRow], height: int = 360) -> go.Figure:
@@ -65,20 +68,26 @@ def time_shares(settings: Sequence[SettingRow], height: int = 360) -> go.Figure:
         Bar heights in percent of the measured wall time.
     """
     bars = [(short_name(row), row.time_split, 0.1) for row in settings]
-    figure = _stacked(bars, setting_axis(settings), "share of wall time [%]", height)
-    figure.update_layout(barmode="stack", yaxis={"range": [0, 100]})
-    return figure
+    return _stacked(bars, setting_axis(settings), "share of wall time [%]", height)
 
 
 def _stacked(
     bars: Sequence[tuple[str, Mapping[str, float], float]], x_title: str, y_title: str, height: int
 ) -> go.Figure:
-    """Stacked bars of shares times a scale [s]; drawn in thousandths."""
-    figure = new_figure(x_title, y_title, height)
+    """Stacked bars of shares times a scale [s], in thousandths; lying where names are long."""
+    sideways = any(len(name) > SHORT for name, _, _ in bars)
+    names = [broken(name) for name, _, _ in bars]
+    figure = (
+        new_figure(y_title, "", 130 + 36 * len(bars))
+        if sideways
+        else new_figure(x_title, y_title, height)
+    )
     for group in GROUPS:
+        lengths = [1e3 * scale * grouped(split)[group] for _, split, scale in bars]
         figure.add_bar(
-            x=[name for name, _, _ in bars],
-            y=[1e3 * scale * grouped(split)[group] for _, split, scale in bars],
+            x=lengths if sideways else names,
+            y=names if sideways else lengths,
+            orientation="h" if sideways else "v",
             name=GROUP_LABELS[group],
             marker={
                 "color": GROUP_COLOURS[group],
@@ -91,9 +100,14 @@ def _stacked(
                 },
             },
             customdata=[_parts(group, split) for _, split, _ in bars],
-            hovertemplate="γ: %{x}<br>%{customdata}<br>measured<extra></extra>",
+            hovertemplate=("%{y}" if sideways else "γ: %{x}")
+            + "<br>%{customdata}<br>measured<extra></extra>",
         )
-    figure.update_xaxes(type="category")
+    figure.update_layout(barmode="stack")
+    if sideways:
+        names_down(figure, names)
+    else:
+        figure.update_xaxes(type="category")
     return figure
 
 

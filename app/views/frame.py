@@ -30,9 +30,26 @@ def headline(question: str, answer: str) -> None:
 
 def chart(figure: go.Figure, key: str, description: str) -> None:
     """A chart with a text alternative; its own button saves it as an image."""
+    st.plotly_chart(figure, key=key, config=_config(key), alt=description)
+
+
+def clickable(figure: go.Figure, key: str, description: str, control: str = "setting") -> None:
+    """As ``chart``; a click on a mark sets a control to the first entry of its customdata."""
+
+    def clicked() -> None:
+        points = st.session_state[f"clicks_{key}"].selection.points
+        if points and points[0].get("customdata"):
+            st.session_state[f"control_{control}"] = points[0]["customdata"][0]
+
+    st.plotly_chart(
+        figure, key=f"clicks_{key}", config=_config(key), alt=description,
+        on_select=clicked, selection_mode="points",
+    )  # fmt: skip
+
+
+def _config(key: str) -> dict[str, object]:
     image = {**CHART_CONFIG["toImageButtonOptions"], "filename": f"speculens-{key}"}
-    config = {**CHART_CONFIG, "toImageButtonOptions": image}
-    st.plotly_chart(figure, key=key, config=config, alt=description)
+    return {**CHART_CONFIG, "toImageButtonOptions": image}
 
 
 def card(label: str, value: str, note: str, help_text: str | None = None) -> None:

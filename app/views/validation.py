@@ -6,38 +6,108 @@ import pandas as pd
 import streamlit as st
 
 from app import figures, words
+from app.campaign import Verdict, coverage, verdict
 from app.glossary import explain
-from app.state import Choice, Desk
+from app.judged import Judged, campaign_of, judged
+from app.state import Desk, Several, Switch
 from app.views import frame
+from app.views.one_setting import choose_setting, show_setting
 from measurements import SettingRow, ValidationRecord
 
 QUESTION = "How far can the predictions be trusted?"
+TOGETHER = Switch("together")
 
 
 def show() -> None:
-    """Errors in words, scatter, causes, table, prompts, time split."""
+    """Errors in words, scatter and the setting clicked in it, errors by method, causes, table."""
     entry = frame.selected()
     record = entry.validation if entry else None
     if record is None:
         st.title(QUESTION, anchor=False)
         frame.no_record("that compares predictions with real decoding")
         return
-    frame.headline(QUESTION, words.trust_verdict(record))
-    _cards(record)
-    groups = words.by_sampling(record.settings)
+    st.title(QUESTION, anchor=False)
+    answer = st.container()
+    desk = Desk.current()
+    records = _records(desk, record)
+    settings = judged(records)
+    shown = _filtered(desk, settings)
+    found = verdict(records)
+    with answer:
+        st.markdown(f"##### {_sentence(records, found)}")
+        _cards(records, found)
+    if not shown:
+        st.info("No setting is left by these filters.", icon=":material/filter_alt_off:")
+        return
     left, right = st.columns(2, gap="large")
+    with right:
+        chosen = choose_setting(desk, shown)
     with left:
         st.subheader("Predicted against measured", anchor=False)
-        st.caption("On the dotted line a prediction is exact. Bars are 90\u00a0% intervals.")
-        figure = figures.predicted_against_measured(groups)
-        frame.chart(figure, "scatter", "Predicted over measured speedup")
+        st.caption(
+            "On the dotted line a prediction is exact. Bars are 90\u00a0% intervals. Click a point"
+            " to look into its setting."
+        )
+        figure = figures.predicted_against_measured(shown, 520, chosen.key)
+        frame.clickable(figure, "scatter", "Predicted over measured speedup")
     with right:
-        _prompts(groups)
+        show_setting(chosen)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _methods(shown)
+    with right:
+        _intervals(shown)
+    _worst(records, shown, found)
+    groups = _groups(shown)
     _causes(groups)
     _time(groups)
     st.subheader("All settings", anchor=False)
     st.caption(_conditions(record))
-    _table(groups)
+    _table(shown)
+
+
+def _records(desk: Desk, record: ValidationRecord) -> list[ValidationRecord]:
+    """The record alone or, if the reader wants, with the others of its campaign."""
+    campaign = campaign_of(record, frame.shelf().validations)
+    if len(campaign) == 1:
+        return campaign
+    st.toggle(
+        f"All {len(campaign)} records of this campaign together", key=desk.place(TOGETHER),
+        help="The newest of every prompt set and sampling, of this pair on this machine, decoded"
+        " on prompts that were not profiled.",
+    )  # fmt: skip
+    return campaign if desk.refresh(TOGETHER) else campaign[:1]
+
+
+def _filtered(desk: Desk, settings: list[Judged]) -> list[Judged]:
+    """What is left by the filters; with nothing to choose from there is no filter."""
+    samplings = {one.row.sampling.label: words.sampling_name(one.row.sampling) for one in settings}
+    methods = {one.row.method: one.row.method for one in settings}
+    kept = settings
+    left, right = st.columns(2, gap="large")
+    for column, name, label, options in (
+        (left, "kinds", "Methods", methods),
+        (right, "samplings", "Samplings", samplings),
+    ):
+        if len(options) == 1:
+            continue
+        control = Several(name, tuple(options))
+        with column:
+            st.pills(
+                label, control.options, key=desk.place(control), selection_mode="multi",
+                format_func=options.get,
+            )  # fmt: skip
+        wanted = desk.refresh(control)
+        kept = [
+            one
+            for one in kept
+            if (one.row.method if name == "kinds" else one.row.sampling.label) in wanted
+        ]
+    return kept
+
+
+def _sentence(records: list[ValidationRecord], found: Verdict) -> str:
+    return words.trust_verdict(records[0]) if len(records) == 1 else found.lines()[0]
 
 
 def _conditions(record: ValidationRecord) -> str:
@@ -54,42 +124,125 @@ def _conditions(record: ValidationRecord) -> str:
     )
 
 
-def _cards(record: ValidationRecord) -> None:
-    summary, number = record.summary, len(record.settings)
+def _cards(records: list[ValidationRecord], found: Verdict) -> None:
+    number = found.settings
     cards = [
-        ("Median error", words.percent(summary.median_abs_error), f"of {number} settings",
+        ("Median error", words.percent(found.median), f"of {number} settings",
          explain("speedup", "L2")),
-        ("95th percentile", words.percent(summary.p95_abs_error),
-         f"{words.percent(summary.max_abs_error)} at worst"),
-        ("Bias", words.percent(summary.bias), "mean signed error"),
-        ("In the 90\u00a0% interval", words.percent(summary.coverage_90, 0),
-         f"{round(summary.coverage_90 * number)} of {number} settings"),
-        ("Time explained", words.percent(summary.time_explained), "smallest of all settings"),
+        ("95th percentile", words.percent(found.p95), f"{words.percent(found.worst)} at worst"),
+        ("Bias", words.percent(found.bias), "mean signed error"),
+        ("In the 90\u00a0% interval", words.percent(found.coverage, 0),
+         f"{round(found.coverage * number)} of {number} settings"),
+        ("Time explained", words.percent(min(one.summary.time_explained for one in records)),
+         "smallest of all settings"),
     ]  # fmt: skip
     frame.cards(cards)
 
 
-def _table(groups: dict[str, list[SettingRow]]) -> None:
+def _methods(shown: list[Judged]) -> None:
+    st.subheader("Errors by method and fidelity", anchor=False)
+    st.caption("The band is ±5\u00a0%. A click on a point works here, too.")
+    frame.clickable(figures.errors_by_method(shown), "errors", "Errors by method and fidelity")
+
+
+def _intervals(shown: list[Judged]) -> None:
+    st.subheader("Do the intervals keep their word?", anchor=False)
+    parts = [
+        f"{words.percent(coverage([one.row for one in group]), 0)} of {len(group)} at {name}"
+        for name, group in _groups(shown).items()
+    ]
+    st.caption(
+        f"Nine of ten measured values belong inside; here {words.listing(parts)}. A record keeps"
+        " one interval per setting, so narrower ones cannot be judged."
+    )
+    frame.clickable(figures.places_in_intervals(shown), "places", "Measured values in intervals")
+
+
+def _worst(records: list[ValidationRecord], shown: list[Judged], found: Verdict) -> None:
+    st.subheader("The worst cases, explained", anchor=False)
+    mine = {(one.record.prompts.name, one.row.sampling.label, one.row.method,
+             repr(one.row.parameters)) for one in shown}  # fmt: skip
     rows = [
         {
-            "sampling": words.sampling_name(row.sampling),
-            "setting": words.short_name(row),
-            "S measured": row.speedup.measured,
-            "S L2": row.speedup.L2,
-            "error": 100 * (row.speedup.L2 / row.speedup.measured - 1),
-            "90 % of S L2": words.span(row.speedup.L2_low, row.speedup.L2_high),
-            "S L1": row.speedup.L1,
-            "S L0": row.speedup.L0,
-            "τ measured": row.tau.measured,
-            "τ L2": row.tau.L2,
-            "τ L1": row.tau.L1,
-            "τ L0": row.tau.L0,
-            "rounds": row.rounds.measured,
-            "rounds L2": row.rounds.L2,
+            "setting": words.method_name(case.method, case.parameters),
+            "sampling": case.sampling,
+            "prompts": case.prompts,
+            "error": 100 * case.error,
+            "to blame": case.term,
+            "its part": 100 * case.share,
+            "figures": case.explanation,
         }
-        for group in groups.values()
-        for row in group
+        for case in found.wrong
+        if (case.prompts, case.sampling, case.method, repr(case.parameters)) in mine
     ]
+    if not rows:
+        st.caption("No setting shown is off by more than 5\u00a0%.")
+        return
+    st.caption(
+        f"{len(rows)} of {len(shown)} settings are off by more than 5\u00a0%. The error splits"
+        " exactly (M9); the term named has the largest part of it."
+    )
+    number = st.column_config.NumberColumn(format="%+.1f %%")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "setting": st.column_config.TextColumn(pinned=True),
+            "error": number,
+            "its part": number,
+        },
+        alt="Table of the settings that were foretold worst, with the term to blame",
+    )
+
+
+def _groups(shown: list[Judged]) -> dict[str, list[Judged]]:
+    """Settings that belong into one chart: of one sampling and, of several records, one text."""
+    several = len({one.record.id for one in shown}) > 1
+    groups: dict[str, list[Judged]] = {}
+    ranked = sorted(shown, key=lambda one: (one.row.temperature, one.row.method,
+                                            words.drafts(one.row)))  # fmt: skip
+    for one in ranked:
+        text = f", {one.record.prompts.name}" if several else ""
+        groups.setdefault(words.sampling_name(one.row.sampling) + text, []).append(one)
+    return groups
+
+
+def _causes(groups: dict[str, list[Judged]]) -> None:
+    st.subheader("What the errors consist of", anchor=False)
+    st.caption(
+        "The error of the speedup, split exactly. A part above zero made the prediction too high;"
+        " the diamond is the sum of all parts."
+    )
+    for column, (name, group) in _in_pairs(groups):
+        with column:
+            st.markdown(f"**{words.plain(name)}**")
+            figure = figures.decomposition([one.row for one in group])
+            frame.chart(figure, f"causes_{group[0].key}", f"Causes at {name}")
+
+
+def _time(groups: dict[str, list[Judged]]) -> None:
+    st.subheader("How the time splits", anchor=False)
+    st.caption("Measured share of wall time by stage. What no stage explains is hatched.")
+    for column, (name, group) in _in_pairs(groups):
+        with column:
+            st.markdown(f"**{words.plain(name)}**")
+            figure = figures.time_shares([one.row for one in group])
+            frame.chart(figure, f"shares_{group[0].key}", f"Time shares at {name}")
+
+
+def _in_pairs(
+    groups: dict[str, list[Judged]],
+) -> list[tuple[st.delta_generator.DeltaGenerator, tuple[str, list[Judged]]]]:
+    """Two charts beside each other, row by row."""
+    items = list(groups.items())
+    places = []
+    for start in range(0, len(items), 2):
+        places += list(zip(st.columns(2), items[start : start + 2], strict=False))
+    return places
+
+
+def _table(shown: list[Judged]) -> None:
+    rows = [_line(one.row) for group in _groups(shown).values() for one in group]
     number = st.column_config.NumberColumn
     formats = {name: "%.2f×" for name in rows[0] if name.startswith("S ")}
     formats |= {name: "%.2f" for name in rows[0] if name.startswith("τ ")}
@@ -107,54 +260,23 @@ def _table(groups: dict[str, list[SettingRow]]) -> None:
     )
 
 
-def _causes(groups: dict[str, list[SettingRow]]) -> None:
-    st.subheader("What the errors consist of", anchor=False)
-    st.caption(
-        "The error of the speedup, split exactly. A part above zero made the prediction too high;"
-        " the diamond is the sum of all parts."
-    )
-    for column, (label, rows) in zip(st.columns(len(groups)), groups.items(), strict=True):
-        with column:
-            st.markdown(f"**{words.sampling_name(rows[0].sampling)}**")
-            frame.chart(figures.decomposition(rows), f"causes_{label}", f"Causes at {label}")
-
-
-def _prompts(groups: dict[str, list[SettingRow]]) -> None:
-    st.subheader("Prompt by prompt", anchor=False)
-    rows = {_name(row): row for group in groups.values() for row in group}
-    best = words.best_measured(list(rows.values()))
-    control = Choice("setting", _name(best), tuple(rows))
-    desk = Desk.current()
-    key = desk.place(control)
-    st.selectbox(
-        "Setting",
-        list(rows),
-        key=key,
-        format_func=lambda name: words.setting_name(rows[name]),
-        label_visibility="collapsed",
-    )
-    row = rows[str(desk.refresh(control))]
-    slowest = min(row.per_prompt, key=lambda prompt: prompt.baseline_seconds / prompt.seconds)
-    gains = [prompt.baseline_seconds / prompt.seconds for prompt in row.per_prompt]
-    frame.chart(figures.per_prompt_speedup(row, 330), "prompts", "Speedup per prompt, sorted")
-    st.caption(
-        f"Gains range from {words.times(min(gains))} (prompt {slowest.prompt}) to"
-        f" {words.times(max(gains))}; {sum(gain < 1 for gain in gains)} of {len(gains)} prompts"
-        " become slower. A prompt's prediction is its own replay at the setting's cost of a round."
-    )
-
-
-def _time(groups: dict[str, list[SettingRow]]) -> None:
-    st.subheader("How the time splits", anchor=False)
-    st.caption("Measured share of wall time by stage. What no stage explains is hatched.")
-    for column, (label, rows) in zip(st.columns(len(groups)), groups.items(), strict=True):
-        with column:
-            st.markdown(f"**{words.sampling_name(rows[0].sampling)}**")
-            frame.chart(figures.time_shares(rows), f"shares_{label}", f"Time shares at {label}")
-
-
-def _name(row: SettingRow) -> str:
-    return f"{row.sampling.label}-g{words.drafts(row)}"
+def _line(row: SettingRow) -> dict[str, object]:
+    return {
+        "sampling": words.sampling_name(row.sampling),
+        "setting": words.short_name(row),
+        "S measured": row.speedup.measured,
+        "S L2": row.speedup.L2,
+        "error": 100 * (row.speedup.L2 / row.speedup.measured - 1),
+        "90 % of S L2": words.span(row.speedup.L2_low, row.speedup.L2_high),
+        "S L1": row.speedup.L1,
+        "S L0": row.speedup.L0,
+        "τ measured": row.tau.measured,
+        "τ L2": row.tau.L2,
+        "τ L1": row.tau.L1,
+        "τ L0": row.tau.L0,
+        "rounds": row.rounds.measured,
+        "rounds L2": row.rounds.L2,
+    }
 
 
 if __name__ == "__main__":

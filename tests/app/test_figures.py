@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from app import figures, style, words
+from app.judged import judged
 from app.stage_groups import grouped
 from simulator import Scenario, best_num_draft_tokens, speedup_from_rates
 from tests.factories import validation_record
@@ -40,7 +41,7 @@ def every_figure(record, groups):
         ),
         "time": figures.time_per_token(rows, record.autoregressive[0]),
         "shares": figures.time_shares(rows),
-        "scatter": figures.predicted_against_measured(groups),
+        "scatter": figures.predicted_against_measured(judged([record])),
         "causes": figures.decomposition(rows),
         "prompts": figures.per_prompt_speedup(rows[0]),
     }  # fmt: skip
@@ -112,8 +113,8 @@ def test_prompts_are_sorted_and_the_prediction_keeps_the_total(every_figure, gro
     assert tokens.sum() / (tokens / predicted).sum() == pytest.approx(row.speedup.L2, rel=1e-9)
 
 
-def test_intervals_upside_down_by_rounding_do_not_break_the_scatter(groups):
-    figures.predicted_against_measured({"T0": groups["T0"][:1]})
+def test_intervals_upside_down_by_rounding_do_not_break_the_scatter(record):
+    figures.predicted_against_measured(judged([record])[:1])
 
 
 def test_levels_of_a_staged_draft_count_as_drafting():
