@@ -120,16 +120,13 @@ def _place(parameter: str) -> tuple[bool, str]:
     return parameter == "lower", parameter
 
 
-def break_even(staged: Recorded, plain: Recorded) -> float:
+def break_even(staged: Recorded, plain: Recorded) -> float | None:
     """Draft call above which this staging would have paid, in autoregressive steps.
 
-    Raises
-    ------
-    ValueError
-        If it saves no draft call.
+    None where it saves no draft call.
     """
     extra = staging_extra_seconds(
         plain.draft_calls, plain.drafting_seconds, staged.draft_calls, staged.drafting_seconds
     )
     seconds = break_even_draft_cost(plain.draft_calls, staged.draft_calls, extra)
-    return float(seconds) / staged.prediction.autoregressive_seconds
+    return None if seconds is None else seconds / staged.prediction.autoregressive_seconds

@@ -75,7 +75,7 @@ from simulator.method_rounds import (
 from simulator.model_config import shape_from_config
 from simulator.model_shape import ModelShape
 from simulator.optimise import Optimum, best_num_draft_tokens
-from simulator.prediction import Fidelities, Prediction
+from simulator.prediction import Fidelities, Prediction, speedup_ratio_interval
 from simulator.replay import (
     Replay,
     kept_survival,
@@ -126,14 +126,15 @@ from simulator.stage_time import StageTime, assumed_stage_time
 from simulator.staged import StagedCalls, rollout_draft_calls, staged_draft_calls
 from simulator.staging import (
     break_even_draft_cost,
+    cost_ratio_for_gain,
     draft_calls_per_round,
     drafting_seconds,
-    speedup_ratio_interval,
+    lower_acceptance_rate,
     staged_calls_from_rates,
+    staged_gain,
     staged_speedup,
     staging_extra_seconds,
 )
-from simulator.staging_gain import cost_ratio_for_gain, lower_acceptance_rate, staged_gain
 from simulator.token_trees import (
     Parents,
     chain_tree,

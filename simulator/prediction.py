@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.checks import FloatArray
+from simulator.intervals import percentile_interval
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,38 @@ class Prediction:
             return {}
         parts = self.round_seconds_by_stage.items()
         return {stage: seconds / self.round_seconds for stage, seconds in parts}
+
+
+def speedup_ratio_interval(
+    one: Prediction, other: Prediction, confidence: float = 0.9
+) -> tuple[float, float]:
+    """Interval of the speedup of one setting over that of another, from shared resamples.
+
+    Parameters
+    ----------
+    one, other : Prediction
+        With equal seeds, so that their resamples are pairs.
+    confidence : float, in (0, 1)
+        [unitless]
+
+    Returns
+    -------
+    tuple of float
+        Low and high. [unitless]
+
+    Raises
+    ------
+    ValueError
+        If a prediction has no resamples, or a resample is not above 0.
+
+    Notes
+    -----
+    Equation (M10.3) in docs/model.md.
+    """
+    mine, theirs = one.speedup_samples, other.speedup_samples
+    if mine is None or theirs is None:
+        raise ValueError("an interval of a ratio needs the resamples of both predictions")
+    ratios = mine / theirs
+    if not (ratios > 0).all():
+        raise ValueError(f"resamples of a ratio must be above 0, not {ratios.min():g}")
+    return percentile_interval(ratios, confidence)

@@ -1,55 +1,168 @@
-"""Does it pay to draft the draft?
+"""When does it pay to draft for the draft?
 
-Prices the calls that ``staged`` counts: a draft call in target steps, a token
-of the lower level in target steps. At equal draft lengths staging moves no
-token of the text, so it pays exactly where it makes drafting cheaper.
+Staging leaves the tokens of a round as they are and changes what drafting costs:
+fewer calls of the draft, which ``staged`` counts, each over more tokens, with a
+lower level's work beside them. One equation says what that is worth; solved for
+the cost of a call it says from where on, times the chain's speedup how fast.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 
-from simulator.acceptance import expected_emitted_tokens
-from simulator.checks import FloatArray, at_least, counts, one_count, rates
-from simulator.intervals import percentile_interval
+from simulator.checks import FloatArray, above, at_least, counts, one_count, rates
 from simulator.method_prediction import NOT_DRAFTING, MethodTrace
 from simulator.prediction import Prediction
 from simulator.replay import replay_windows
-from simulator.speedup import host_steps
+from simulator.speedup import host_steps, speedup_from_rates
 from simulator.staged import StagedCalls, staged_draft_calls
 
 
-def staged_calls_from_rates(
-    lower_acceptance_rate: float, lower_draft_tokens: int, num_draft_tokens: int
-) -> StagedCalls:
-    """Work of a draft and of one lower level whose tokens are all accepted alike.
+def staged_gain(
+    cost_ratio: ArrayLike,
+    num_draft_tokens: ArrayLike,
+    draft_calls: ArrayLike,
+    *,
+    verification: ArrayLike = 1.0,
+    call_growth: ArrayLike = 1.0,
+    extra: ArrayLike = 0.0,
+) -> FloatArray:
+    """Speed of a staged chain over the same chain drafted token by token.
 
     Parameters
     ----------
-    lower_acceptance_rate : float, in [0, 1]
-        Of the lower level's tokens by the draft. [unitless]
-    lower_draft_tokens : int, >= 0
-        Tokens the lower level proposes at a time; 0 is plain drafting. [tokens]
-    num_draft_tokens : int, >= 0
-        Longest chain the target asks for. [tokens]
+    cost_ratio : float or array, >= 0
+        One draft call over one token / one target step. [unitless]
+    num_draft_tokens : float or array, >= 0
+        Of both chains; a measured mean need not be whole. [tokens]
+    draft_calls : float or array, >= 0
+        Of the staged draft for these tokens, R in (M5.1). [calls]
+    verification : float or array, > 0
+        The rest of the round of the plain chain. [target steps]
+    call_growth : float or array, > 0
+        Time of a draft call with a lower level's tokens in it / of one over one
+        token. [unitless]
+    extra : float or array
+        What staging adds to a round beside draft calls: the lower level's
+        proposals and their judging. [target steps]
 
     Returns
     -------
-    StagedCalls
-        Column g is for a chain of g tokens.
+    float or array, broadcast shape of the inputs
+        [unitless]
+
+    Raises
+    ------
+    ValueError
+        If an argument leaves its bounds, or the staged round would take no time.
+
+    Notes
+    -----
+    Equation (M5.4) in docs/model.md. Assumes that the law of the draft is the
+    same, hence tokens per round; a lossless lower level guarantees it.
+
+    Examples
+    --------
+    Half the calls save little where they are cheap:
+
+    >>> staged_gain([0.05, 0.5], 8, 4).round(2)
+    array([1.17, 1.67])
+    """
+    c = at_least("cost_ratio", cost_ratio, 0)
+    gamma = at_least("num_draft_tokens", num_draft_tokens, 0)
+    calls, growth = at_least("draft_calls", draft_calls, 0), above("call_growth", call_growth, 0)
+    rest = above("verification", verification, 0)
+    staged = above("staged round", rest + np.asarray(extra) + calls * growth * c, 0)
+    return ((rest + gamma * c) / staged)[()]
+
+
+def cost_ratio_for_gain(
+    gain: float,
+    num_draft_tokens: float,
+    draft_calls: float,
+    *,
+    verification: float = 1.0,
+    call_growth: float = 1.0,
+    extra: float = 0.0,
+) -> float | None:
+    """How dear a draft call must be for staging to gain so much.
+
+    Parameters
+    ----------
+    gain : float, > 0
+        Wanted ``staged_gain``. [unitless]
+    num_draft_tokens, draft_calls, verification, call_growth, extra
+        As in ``staged_gain``.
+
+    Returns
+    -------
+    float or None
+        The least cost_ratio, 0 where any reaches it; None where none does. [unitless]
 
     Raises
     ------
     ValueError
         If an argument leaves its bounds.
 
+    Notes
+    -----
+    Equation (M5.5) in docs/model.md.
+
     Examples
     --------
-    >>> staged_calls_from_rates(0.5, 2, 3).calls[0]
-    array([0. , 1. , 1.5, 2. ])
+    >>> cost_ratio_for_gain(1.25, 8, 4)
+    0.08333333333333333
+    >>> cost_ratio_for_gain(2.5, 8, 4) is None
+    True
     """
-    rate = float(rates("lower_acceptance_rate", lower_acceptance_rate))
-    lower = one_count("lower_draft_tokens", lower_draft_tokens, 0)
-    return staged_draft_calls([np.full(lower, rate)], num_draft_tokens)
+    wanted = float(above("gain", gain, 0))
+    saved = num_draft_tokens - wanted * draft_calls * call_growth
+    missing = (wanted - 1.0) * verification + wanted * extra
+    if missing <= 0 and saved >= 0:
+        return 0.0
+    return missing / saved if missing > 0 and saved > 0 else None
+
+
+def break_even_draft_cost(
+    num_draft_tokens: float, draft_calls: float, extra: float
+) -> float | None:
+    """Cost of a draft call above which staging pays.
+
+    Parameters
+    ----------
+    num_draft_tokens, draft_calls : float, >= 0
+        Draft calls per round without and with a lower level. [calls/round]
+    extra : float, >= 0
+        What the lower level adds to a round, in any unit of time.
+
+    Returns
+    -------
+    float or None
+        In the unit of extra; None where staging saves no call.
+
+    Raises
+    ------
+    ValueError
+        If an argument is negative.
+
+    Notes
+    -----
+    Equation (M5.5) in docs/model.md for a gain of 1, where the rest of the round
+    cancels, and draft calls that take as long as the chain's.
+
+    Examples
+    --------
+    >>> break_even_draft_cost(8, 4, 0.1)
+    0.025
+    >>> break_even_draft_cost(1, 1, 0.0) is None
+    True
+    """
+    named = {"num_draft_tokens": num_draft_tokens, "draft_calls": draft_calls, "extra": extra}
+    for name, value in named.items():
+        at_least(name, value, 0)
+    if draft_calls >= num_draft_tokens:
+        return None
+    return cost_ratio_for_gain(1.0, num_draft_tokens, draft_calls, extra=extra)
 
 
 def staged_speedup(
@@ -92,9 +205,9 @@ def staged_speedup(
 
     Notes
     -----
-    Equation (M5.5) in docs/model.md. Assumes constant acceptance at both
-    levels, which flatters, and that verifying costs one target step however
-    many tokens it reads.
+    Equation (M5.6) in docs/model.md: ``speedup_from_rates`` times ``staged_gain``.
+    Assumes constant acceptance at both levels, which flatters, and that verifying
+    costs one target step however many tokens it reads.
 
     Examples
     --------
@@ -104,57 +217,99 @@ def staged_speedup(
     1.665
     """
     gamma = counts("num_draft_tokens", num_draft_tokens, 0)
-    cost = at_least("cost_ratio", cost_ratio, 0)
-    lower = at_least("lower_cost", lower_cost, 0)
-    host = host_steps(host_share)
-    tau = expected_emitted_tokens(acceptance_rate, gamma)
     work = staged_calls_from_rates(lower_acceptance_rate, lower_draft_tokens, int(gamma.max()))
-    drafting = cost * work.calls[0][gamma] + lower * work.proposed[gamma]
-    return np.asarray(tau * (1.0 + host) / (drafting + 1.0 + host))[()]
+    gain = staged_gain(
+        cost_ratio,
+        gamma,
+        work.calls[0][gamma],
+        verification=1.0 + host_steps(host_share),
+        extra=at_least("lower_cost", lower_cost, 0) * work.proposed[gamma],
+    )
+    chain = speedup_from_rates(acceptance_rate, gamma, cost_ratio, host_share=host_share)
+    return np.asarray(chain * gain)[()]
 
 
-def break_even_draft_cost(
-    chain_calls: ArrayLike, staged_calls: ArrayLike, extra_cost: ArrayLike
-) -> FloatArray:
-    """Cost of a draft call above which staging makes a round's drafting cheaper.
+def staged_calls_from_rates(
+    lower_acceptance_rate: float, lower_draft_tokens: int, num_draft_tokens: int
+) -> StagedCalls:
+    """Work of a draft and of one lower level whose tokens are all accepted alike.
 
     Parameters
     ----------
-    chain_calls, staged_calls : float or array, >= 0
-        Draft calls per round without and with a lower level. [calls/round]
-    extra_cost : float or array, >= 0
-        What the lower level adds to a round, in any unit of time.
+    lower_acceptance_rate : float, in [0, 1]
+        Of the lower level's tokens by the draft. [unitless]
+    lower_draft_tokens : int, >= 0
+        Tokens the lower level proposes at a time; 0 is plain drafting. [tokens]
+    num_draft_tokens : int, >= 0
+        Longest chain the target asks for. [tokens]
 
     Returns
     -------
-    float or array, broadcast shape of the inputs
-        In the unit of extra_cost.
+    StagedCalls
+        Column g is for a chain of g tokens.
 
     Raises
     ------
     ValueError
-        If an argument is negative, or staging saves no call.
-
-    Notes
-    -----
-    Equation (M5.6) in docs/model.md. Acceptance by the target does not enter.
+        If an argument leaves its bounds.
 
     Examples
     --------
-    >>> float(break_even_draft_cost(8, 4, 0.1))
-    0.025
+    >>> staged_calls_from_rates(0.5, 2, 3).calls[0]
+    array([0. , 1. , 1.5, 2. ])
     """
-    plain = at_least("chain_calls", chain_calls, 0)
-    staged = at_least("staged_calls", staged_calls, 0)
-    extra = at_least("extra_cost", extra_cost, 0)
-    plain, staged, extra = np.broadcast_arrays(plain, staged, extra)
-    if (staged >= plain).any():
-        at = np.argmax(staged >= plain)
-        raise ValueError(
-            f"staging saves no draft call: {staged.flat[at]:g} calls a round instead of"
-            f" {plain.flat[at]:g}"
-        )
-    return np.asarray(extra / (plain - staged))[()]
+    rate = float(rates("lower_acceptance_rate", lower_acceptance_rate))
+    lower = one_count("lower_draft_tokens", lower_draft_tokens, 0)
+    return staged_draft_calls([np.full(lower, rate)], num_draft_tokens)
+
+
+def lower_acceptance_rate(
+    calls_per_token: float, num_draft_tokens: int, num_lower_tokens: int
+) -> float:
+    """The constant acceptance under a draft that explains how seldom it was called.
+
+    Parameters
+    ----------
+    calls_per_token : float, in (0, 1]
+        Draft calls / drafted tokens, as counted. [calls/token]
+    num_draft_tokens : int, >= 1
+        Of the chain. [tokens]
+    num_lower_tokens : int, >= 1
+        The lower level proposes at a time. [tokens]
+
+    Returns
+    -------
+    float, in [0, 1]
+        1 where even certain acceptance would not explain it. [unitless]
+
+    Raises
+    ------
+    ValueError
+        If an argument leaves its bounds.
+
+    Notes
+    -----
+    Equation (M5.1) in docs/model.md with one hazard for every position, solved
+    for it. Real hazards differ by position and text: the number is a summary.
+
+    Examples
+    --------
+    >>> calls = staged_draft_calls([[0.5] * 3], 8).calls[0, 8]
+    >>> round(lower_acceptance_rate(calls / 8, 8, 3), 6)
+    0.5
+    """
+    gamma = one_count("num_draft_tokens", num_draft_tokens, 1)
+    lower = one_count("num_lower_tokens", num_lower_tokens, 1)
+    if not 0 < calls_per_token <= 1:
+        raise ValueError(f"calls_per_token must be in (0, 1], not {calls_per_token:g}")
+
+    def too_many(rate: float) -> float:
+        calls = staged_draft_calls([np.full(lower, rate)], gamma).calls[0, gamma]
+        return float(calls) / gamma - calls_per_token
+
+    if too_many(1.0) >= 0:
+        return 1.0
+    return float(brentq(too_many, 0.0, 1.0)) if too_many(0.0) > 0 else 0.0
 
 
 def staging_extra_seconds(
@@ -210,38 +365,3 @@ def drafting_seconds(prediction: Prediction) -> float:
     """Predicted time per round in every stage that drafts, at any level. [s]"""
     stages = prediction.round_seconds_by_stage.items()
     return sum(seconds for stage, seconds in stages if stage not in NOT_DRAFTING)
-
-
-def speedup_ratio_interval(
-    one: Prediction, other: Prediction, confidence: float = 0.9
-) -> tuple[float, float]:
-    """Interval of the speedup of one setting over that of another, from shared resamples.
-
-    Parameters
-    ----------
-    one, other : Prediction
-        With equal seeds, so that their resamples are pairs.
-    confidence : float, in (0, 1)
-        [unitless]
-
-    Returns
-    -------
-    tuple of float
-        Low and high. [unitless]
-
-    Raises
-    ------
-    ValueError
-        If a prediction has no resamples, or a resample is not above 0.
-
-    Notes
-    -----
-    Equation (M10.3) in docs/model.md.
-    """
-    mine, theirs = one.speedup_samples, other.speedup_samples
-    if mine is None or theirs is None:
-        raise ValueError("an interval of a ratio needs the resamples of both predictions")
-    ratios = mine / theirs
-    if not (ratios > 0).all():
-        raise ValueError(f"resamples of a ratio must be above 0, not {ratios.min():g}")
-    return percentile_interval(ratios, confidence)

@@ -100,10 +100,7 @@ def _closed_form(desk: Desk, answer: st.delta_generator.DeltaGenerator) -> None:
     calls, proposed = float(work.calls[0, asked.gamma]), float(work.proposed[asked.gamma])
     plain = float(speedup_from_rates(asked.rate, asked.gamma, asked.cost))
     staged = float(_staged(asked, asked.gamma, asked.cost))
-    try:
-        even = float(break_even_draft_cost(asked.gamma, calls, asked.lower_steps * proposed))
-    except ValueError:
-        even = None
+    even = break_even_draft_cost(asked.gamma, calls, asked.lower_steps * proposed)
     with answer:
         st.markdown(f"##### {_sentence(asked, plain, staged, calls, even)}")
         frame.cards([
@@ -254,10 +251,7 @@ def _recorded_sentence(chosen: Recorded, plain: Recorded | None, stack: Stack) -
 def _recorded_cards(chosen: Recorded, plain: Recorded | None, stack: Stack) -> None:
     p, rival = chosen.prediction, plain or stack.best_plain
     cost = rival.drafting_seconds / rival.draft_calls
-    try:
-        even = f"c = {break_even(chosen, rival):.3g}"
-    except ValueError:
-        even = "none"
+    even = break_even(chosen, rival)
     frame.cards([
         ("With staging", words.times(p.speedup.L2), f"90 %: {_interval(chosen)}",
          explain("speedup", "L2")),
@@ -265,7 +259,8 @@ def _recorded_cards(chosen: Recorded, plain: Recorded | None, stack: Stack) -> N
          f"90 %: {_interval(rival)}", explain("speedup", "L2")),
         ("Draft calls a round", f"{chosen.draft_calls:.2f}",
          f"instead of {rival.draft_calls:.2f}", explain("staging")),
-        ("Break-even", even, f"c = {cost / p.autoregressive_seconds:.3g} was measured",
+        ("Break-even", "none" if even is None else f"c = {even:.3g}",
+         f"c = {cost / p.autoregressive_seconds:.3g} was measured",
          explain("break-even draft cost", "cost_ratio")),
     ])  # fmt: skip
 

@@ -2,22 +2,27 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from simulator.method_prediction import MethodTrace
 from simulator.method_rounds import simulate_staged_calls
 from simulator.speedup import speedup_from_rates
+from simulator.staged import staged_draft_calls
 from simulator.staging import (
     break_even_draft_cost,
+    cost_ratio_for_gain,
     draft_calls_per_round,
+    lower_acceptance_rate,
     staged_calls_from_rates,
+    staged_gain,
     staged_speedup,
     staging_extra_seconds,
 )
 from simulator.windows import Windows
 
 RATE, COST, GAMMA, LOWER = st.floats(0, 1), st.floats(0, 1), st.integers(1, 12), st.integers(0, 5)
+DEAR, SHARE, GROWTH, EXTRA = st.floats(0, 3), st.floats(0.05, 1), st.floats(0.5, 3), st.floats(0, 1)
 
 
 @given(RATE, GAMMA, COST, RATE, COST, st.floats(0, 0.9))
@@ -64,6 +69,24 @@ def test_played_rounds_cost_what_the_formula_says(seed):
     assert float(chain / staged) - 1 == pytest.approx(seconds.mean(), abs=error)
 
 
+@given(st.floats(0, 1), GAMMA, COST, RATE, LOWER, st.floats(0, 0.2), st.floats(0, 0.9))
+def test_the_speedup_is_a_round_over_a_round(rate, gamma, cost, lower_rate, lower, extra, host):
+    """Second account: the round of (M5.6) added up term by term."""
+    work = staged_calls_from_rates(lower_rate, lower, gamma)
+    tau = speedup_from_rates(rate, gamma, 0.0)
+    h = host / (1 - host)
+    drafting = cost * work.calls[0, gamma] + extra * work.proposed[gamma]
+    expected = tau * (1 + h) / (drafting + 1 + h)
+    staged = staged_speedup(rate, gamma, cost, lower_rate, lower, extra, host_share=host)
+    assert staged == pytest.approx(float(expected))
+
+
+def test_no_call_saved_is_no_break_even():
+    assert break_even_draft_cost(4, 4, 0.1) is None
+    assert break_even_draft_cost(1, 1, 0.0) is None
+    assert break_even_draft_cost(4, 3, 0.0) == 0
+
+
 def test_arrays_broadcast():
     costs = np.array([[0.1], [0.4]])
     table = staged_speedup(0.8, [2, 4, 8], costs, 0.5, 2, 0.01)
@@ -72,8 +95,8 @@ def test_arrays_broadcast():
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match="saves no draft call: 4 calls a round instead of 4"):
-        break_even_draft_cost(4, 4, 0.1)
+    with pytest.raises(ValueError, match="extra must be finite and >= 0"):
+        break_even_draft_cost(4, 2, -0.1)
     with pytest.raises(ValueError, match="lower_acceptance_rate"):
         staged_calls_from_rates(1.2, 2, 4)
     with pytest.raises(ValueError, match="lower_cost"):
@@ -95,3 +118,50 @@ def test_calls_are_weighed_by_round_starts():
     assert draft_calls_per_round(trace) == pytest.approx(0.5)
     nobody = MethodTrace(windows, np.arange(1.0, 5.0), True, np.full(4, np.nan))
     assert draft_calls_per_round(nobody) is None
+
+
+@given(DEAR, GAMMA)
+def test_nothing_saved_and_nothing_added_gains_nothing(cost, gamma):
+    assert staged_gain(cost, gamma, gamma) == 1
+
+
+@given(GAMMA, SHARE, GROWTH, EXTRA)
+def test_free_draft_calls_leave_only_the_extra_work(gamma, share, growth, extra):
+    gain = staged_gain(0.0, gamma, share * gamma, call_growth=growth, extra=extra)
+    assert gain == pytest.approx(1 / (1 + extra))
+
+
+@given(GAMMA, SHARE, GROWTH, EXTRA)
+def test_dear_draft_calls_gain_what_is_saved_of_them(gamma, share, growth, extra):
+    gain = staged_gain(1e9, gamma, share * gamma, call_growth=growth, extra=extra)
+    assert gain == pytest.approx(1 / (share * growth), rel=1e-6)
+
+
+@given(DEAR, GAMMA, SHARE, GROWTH, EXTRA)
+def test_the_needed_cost_ratio_is_the_inverse(cost, gamma, share, growth, extra):
+    costs = {"call_growth": growth, "extra": extra}
+    gain = float(staged_gain(cost, gamma, share * gamma, **costs))
+    assume(abs(1 - gain * share * growth) > 1e-3 and gain > 1.001)
+    needed = cost_ratio_for_gain(gain, gamma, share * gamma, **costs)
+    assert needed == pytest.approx(cost, rel=1e-6, abs=1e-9)
+
+
+def test_no_cost_ratio_gains_more_than_the_calls_that_are_saved():
+    assert cost_ratio_for_gain(2.0, 8, 4, extra=0.1) is None
+    assert cost_ratio_for_gain(1.9, 8, 4, extra=0.1) > 0
+    assert cost_ratio_for_gain(0.5, 8, 4) == 0
+
+
+@given(st.floats(0.01, 0.99), st.integers(2, 12), st.integers(1, 4))
+def test_the_lower_rate_explains_the_calls(rate, gamma, lower):
+    calls = float(staged_draft_calls([np.full(lower, rate)], gamma).calls[0, gamma])
+    assert lower_acceptance_rate(calls / gamma, gamma, lower) == pytest.approx(rate, abs=1e-6)
+
+
+def test_limits_of_the_lower_rate_and_refusals():
+    assert lower_acceptance_rate(1.0, 8, 3) == 0
+    assert lower_acceptance_rate(0.01, 8, 3) == 1
+    with pytest.raises(ValueError, match=r"calls_per_token must be in \(0, 1\], not 1.5"):
+        lower_acceptance_rate(1.5, 8, 3)
+    with pytest.raises(ValueError, match="staged round"):
+        staged_gain(0.0, 4, 2, extra=-1.0)
