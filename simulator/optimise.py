@@ -1,14 +1,14 @@
 """Which number of draft tokens is best, and which cannot be told from it?"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from simulator.intervals import Resamples, percentile_interval
 from simulator.prediction import Prediction
-from simulator.scenario import Scenario, predict
+from simulator.scenario import Scenario, predict_each
 
 Fidelity = Literal["L0", "L1", "L2"]
 CANDIDATES = range(1, 17)
@@ -82,10 +82,7 @@ def best_num_draft_tokens(
     >>> optimum.best.num_draft_tokens
     8
     """
-    predictions = tuple(
-        predict(replace(scenario, num_draft_tokens=g), resamples=resamples, confidence=confidence)
-        for g in candidates
-    )
+    predictions = predict_each(scenario, candidates, resamples, confidence)
     if not predictions:
         raise ValueError("candidates must hold >= 1 number of draft tokens, not 0")
     best = max(predictions, key=lambda p: float(getattr(p.speedup, fidelity)))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from simulator.checks import FloatArray, IntArray
 from simulator.costs import ORIGINS, StageCurve
@@ -157,33 +158,37 @@ def weigh_rounds(
     stride = float(num_drafted.max(initial=0)) + 1.0
     _, at, kind = np.unique(cached * stride + num_drafted, return_index=True, return_inverse=True)
     drafts, context = num_drafted[at], cached[at]
+    shape = (int(prompt[-1]) + 1, at.size)
+    all_rounds = csr_array((rounds, (prompt, kind)), shape)
+    late_rounds = csr_array((after_full, (prompt, kind)), shape)
     drafting = drafts > 0
     everywhere = np.ones_like(drafting)
     terms = {
-        "draft": (drafts, rounds, drafting),
-        "catch_up": (drafts, after_full, drafting),
-        "draft_sampling": (drafts, rounds, drafting),
-        "target": (drafts + 1, rounds, everywhere),
-        "sampling": (drafts, rounds, ~drafting),
-        "verification": (drafts, rounds, drafting),
-        "commit": (drafts, rounds, everywhere),
-        "rest": (drafts, rounds, everywhere),
+        "draft": (drafts, all_rounds, drafting),
+        "catch_up": (drafts, late_rounds, drafting),
+        "draft_sampling": (drafts, all_rounds, drafting),
+        "target": (drafts + 1, all_rounds, everywhere),
+        "sampling": (drafts, all_rounds, ~drafting),
+        "verification": (drafts, all_rounds, drafting),
+        "commit": (drafts, all_rounds, everywhere),
+        "rest": (drafts, all_rounds, everywhere),
     }
-    num_prompts = int(prompt[-1]) + 1
     by_curve: dict[str, FloatArray] = {}
     origin_seconds = np.zeros(len(ORIGINS))
     for name, (num_tokens, weight, where) in terms.items():
-        used = np.flatnonzero((weight > 0) & where[kind])
+        total = weight.sum(axis=0)
+        used = np.flatnonzero((total > 0) & where)
         if used.size == 0:
             continue
         curve: StageCurve = getattr(costs, name)
-        spot, own = curve.locate(num_tokens, context), kind[used]
-        paid = weight[used, None] * spot.coefficients[own]
-        slot = prompt[used, None] * curve.medians.size + spot.cells[own]
-        size = num_prompts * curve.medians.size
-        sums = np.bincount(slot.ravel(), weights=paid.ravel(), minlength=size)
-        by_curve[name] = sums.astype(np.float64, copy=False).reshape(num_prompts, -1)
-        each = (spot.coefficients * curve.medians[spot.cells]).sum(axis=1)[own]
-        seconds = np.maximum(weight[used] * each, 0.0)
-        origin_seconds += np.bincount(spot.origin[own], weights=seconds, minlength=len(ORIGINS))
+        spot = curve.locate(num_tokens[used], context[used])
+        columns = spot.cells.shape[1]
+        coefficients = csr_array(
+            (spot.coefficients.ravel(), (np.repeat(used, columns), spot.cells.ravel())),
+            (at.size, curve.medians.size),
+        )
+        by_curve[name] = (weight @ coefficients).toarray()
+        each = (spot.coefficients * curve.medians[spot.cells]).sum(axis=1)
+        seconds = np.maximum(total[used] * each, 0.0)
+        origin_seconds += np.bincount(spot.origin, weights=seconds, minlength=len(ORIGINS))
     return RoundWeights(by_curve, origin_seconds)

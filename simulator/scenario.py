@@ -5,8 +5,8 @@ of guessed numbers and one made of measurements go through the same lines, at
 three fidelities that are always shown side by side.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -130,11 +130,37 @@ def predict(
     trace and pays every round where it starts, the shorter last ones included.
     Leaves out prefill, batching, and any change of stage times with load.
     """
+    return predict_each(scenario, [scenario.num_draft_tokens], resamples, confidence)[0]
+
+
+def predict_each(
+    scenario: Scenario,
+    candidates: Iterable[int],
+    resamples: Resamples | None = None,
+    confidence: float = 0.9,
+) -> tuple[Prediction, ...]:
+    """As ``predict`` for each number of draft tokens; the plain steps are weighed once.
+
+    Raises
+    ------
+    ValueError
+        As ``predict``, and if a candidate is negative.
+    """
+    trace = scenario.trace
+    nothing = np.zeros(trace.num_tokens)
+    steps = _weigh(scenario, nothing.astype(np.int64), nothing + 1.0, nothing)
+    return tuple(
+        _predict(replace(scenario, num_draft_tokens=gamma), steps, resamples, confidence)
+        for gamma in candidates
+    )
+
+
+def _predict(
+    scenario: Scenario, steps: RoundWeights, resamples: Resamples | None, confidence: float
+) -> Prediction:
     trace, gamma = scenario.trace, scenario.num_draft_tokens
     replay = replay_chain(trace.accept_prob, trace.lengths, gamma)
     rounds = _weigh(scenario, replay.num_drafted, replay.start_prob, replay.after_full_prob)
-    nothing = np.zeros(trace.num_tokens)
-    steps = _weigh(scenario, nothing.astype(np.int64), nothing + 1.0, nothing)
     round_stages = _per(rounds.seconds_by_stage(scenario.costs), replay.expected_rounds)
     step_stages = _per(steps.seconds_by_stage(scenario.costs), trace.num_tokens)
     round_seconds, step_seconds = sum(round_stages.values()), sum(step_stages.values())
@@ -179,7 +205,9 @@ def _hazards_speedup(scenario: Scenario, step_seconds: float) -> tuple[float, fl
     full = float(np.prod(hazards_from_trace(trace.accept_prob, trace.lengths, gamma)))
     everywhere = np.full(trace.num_tokens, 1.0 / trace.num_tokens)
     drafted = np.full(trace.num_tokens, gamma)
-    weights = _weigh(scenario, drafted, everywhere, everywhere * full)
+    weights = weigh_rounds(
+        scenario.costs, drafted, everywhere, everywhere * full, trace.cached, np.zeros_like(drafted)
+    )
     seconds = float(weights.seconds_by_prompt(scenario.costs).sum())
     return tau, tau * step_seconds / seconds
 
