@@ -148,7 +148,7 @@ class Predicted:
     @property
     def optimum(self) -> Optimum:
         """The search over γ = 1…16; seconds for a long trace, once."""
-        return _optimum(*self.profile, self.sampling.label)
+        return optimum(*self.profile, self.sampling.label)
 
 
 def predictions(entry: Evidence) -> dict[str, Predicted]:
@@ -175,7 +175,8 @@ def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
 
 
 @st.cache_data(show_spinner="Replaying the recorded traces …", max_entries=16)
-def _optimum(path: str, files: Fingerprint, sampling: str) -> Optimum:
+def optimum(path: str, files: Fingerprint, sampling: str) -> Optimum:
+    """The search over γ = 1…16 at one sampling of a profile."""
     calibration = _predict(path, files)[sampling].calibration
     return best_num_draft_tokens(
         calibration.scenario(1),

@@ -77,7 +77,7 @@ def plain_chains(settings: Iterable[SettingRow]) -> list[SettingRow]:
 
 
 def setting_axis(settings: Sequence[SettingRow]) -> str:
-    """Title of an axis of ``short_name``."""
+    """Title of an axis of ``name_in``."""
     plain = all(is_plain_chain(row) for row in settings)
     return "draft tokens per round γ" if plain else "setting"
 
@@ -87,6 +87,12 @@ def short_name(setting: SettingRow) -> str:
     if is_plain_chain(setting):
         return str(drafts(setting))
     return method_name(setting.method, setting.parameters)
+
+
+def name_in(settings: Sequence[SettingRow], setting: SettingRow) -> str:
+    """A setting on an axis: γ says it where all of them are plain chains."""
+    plain = all(is_plain_chain(row) for row in settings)
+    return short_name(setting) if plain else method_name(setting.method, setting.parameters)
 
 
 def moment(created: str) -> str:

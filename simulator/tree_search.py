@@ -5,7 +5,7 @@ trees that were timed. Together they give any tree a prediction like that of a
 profiled method.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,7 +185,13 @@ def chances_by_rank(first_levels: Mapping[int, ArrayLike]) -> FloatArray:
 
 
 def trees_worth_trying(
-    kept: KeptChildren, costs: TreeRoundCosts, *, max_nodes: int, max_depth: int
+    kept: KeptChildren,
+    costs: TreeRoundCosts,
+    *,
+    max_nodes: int,
+    max_depth: int,
+    max_width: int | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> tuple[Parents, ...]:
     """The fastest tree of every size that no smaller tree beats, smallest first; no chains.
 
@@ -195,6 +201,10 @@ def trees_worth_trying(
     costs : TreeRoundCosts
     max_nodes, max_depth : int, >= 1
         [tokens]
+    max_width : int, >= 1, optional
+        Children of a node; never more than can be scored. [tokens]
+    sizes : sequence of int, optional
+        Numbers of nodes to try; by default every one from 2. [tokens]
 
     Returns
     -------
@@ -213,13 +223,15 @@ def trees_worth_trying(
     the text and the time of a round at its mean context.
     """
     context = float(kept.context.mean()) - 1.0
+    width = kept.width if max_width is None else min(kept.width, one_count("width", max_width, 1))
+    wanted = range(2, max_nodes + 1) if sizes is None else [n for n in sizes if n >= 2]
     fastest: dict[int, tuple[float, Parents]] = {}
     tried: set[Parents] = set()
     for depth in range(1, one_count("max_depth", max_depth, 1) + 1):
         grown = best_first_trees(
-            kept.shares, one_count("max_nodes", max_nodes, 1), max_depth=depth, max_width=kept.width
+            kept.shares, one_count("max_nodes", max_nodes, 1), max_depth=depth, max_width=width
         )
-        for size in range(2, len(grown.paths) + 1):
+        for size in (size for size in wanted if size <= len(grown.paths)):
             parents = grown.parents(size)
             if parents in tried or is_chain(parents):
                 continue

@@ -21,7 +21,7 @@ from app.style import (
     names_down,
     new_figure,
 )
-from app.words import is_plain_chain, percent, setting_axis, short_name
+from app.words import is_plain_chain, name_in, percent, setting_axis
 from measurements import SettingRow
 
 
@@ -42,7 +42,7 @@ def decomposition(settings: Sequence[SettingRow], height: int = 400) -> go.Figur
         that this part made the prediction too high. The diamond is the sum.
     """
     sideways = not all(is_plain_chain(row) for row in settings)
-    names = [broken(short_name(row)) for row in settings]
+    names = [broken(name_in(settings, row)) for row in settings]
     figure = (
         new_figure("prediction too high by [%]", "", 150 + 40 * len(names))
         if sideways

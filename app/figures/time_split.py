@@ -14,7 +14,7 @@ from app.style import (
     names_down,
     new_figure,
 )
-from app.words import percent, setting_axis, short_name
+from app.words import name_in, percent, setting_axis
 from measurements import AutoregressiveRow, SettingRow
 
 SHORT = 6
@@ -46,7 +46,7 @@ def time_per_token(
     plain = settings[0].speedup.measured * per_token[0]
     bars = [("none", autoregressive.time_split, plain)]
     bars += [
-        (short_name(row), row.time_split, seconds)
+        (name_in(settings, row), row.time_split, seconds)
         for row, seconds in zip(settings, per_token, strict=True)
     ]
     return _stacked(bars, setting_axis(settings), "time per token [ms]", height)
@@ -67,7 +67,7 @@ def time_shares(settings: Sequence[SettingRow], height: int = 360) -> go.Figure:
     go.Figure
         Bar heights in percent of the measured wall time.
     """
-    bars = [(short_name(row), row.time_split, 0.1) for row in settings]
+    bars = [(name_in(settings, row), row.time_split, 0.1) for row in settings]
     return _stacked(bars, setting_axis(settings), "share of wall time [%]", height)
 
 

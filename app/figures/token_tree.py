@@ -11,6 +11,10 @@ from app.words import percent
 from simulator import Parents, child_ranks, tree_depths
 
 _ROOT = "pending token"
+TALLEST = 2000
+"""Of the drawing; rows of large trees move together. [pixels]"""
+ROOM = 22
+"""Between rows, for a node's number to be written. [pixels]"""
 
 
 def node_name(parents: Parents, node: int) -> str:
@@ -50,39 +54,40 @@ def token_tree(
     rows = _rows(parents)
     depths = (0, *tree_depths(parents))
     leaves = 1 + max(rows)
-    figure = new_figure("depth [tokens ahead]", "", 110 + 34 * int(leaves))
-    for node, parent in enumerate(parents):
-        start, end = parent + 1, node + 1
-        figure.add_scatter(
-            x=[depths[start], (depths[start] + depths[end]) / 2, depths[end]],
-            y=[rows[start], rows[end], rows[end]],
-            mode="lines",
-            line={"color": NEUTRAL, "width": 1 + 5 * probabilities[node]},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+    step = min(34.0, TALLEST / leaves)  # pixels from row to row
+    figure = new_figure("depth [tokens ahead]", "", 110 + int(step * leaves))
+    _add_branches(figure, parents, probabilities, depths, rows)
     chances = [1.0, *probabilities]
+    largest = min(12.0, 0.8 * step)
     figure.add_scatter(
         x=depths,
         y=rows,
         mode="markers+text",
         marker={
-            "size": [12 + 12 * chance for chance in chances],
+            "size": [max(largest * (1 + chance), 5) for chance in chances],
             "color": [MEASURED] + [FIDELITY_COLOURS["L2"]] * len(parents),
             "opacity": 1,
             "symbol": ["diamond"] + ["circle"] * len(parents),
         },
-        text=["", *(percent(chance, 0) for chance in probabilities)],
+        text=[""] + [percent(chance, 0) if step >= ROOM else "" for chance in probabilities],
         textposition="top center",
         textfont={"size": 12},
         showlegend=False,
-        customdata=[_ROOT]
-        + [
-            f"{node_name(parents, node)}<br>kept by {percent(chance)} of the rounds, modelled:"
-            "<br>measured shares of ranks, positions independent"
-            for node, chance in enumerate(probabilities)
+        customdata=[
+            [-1, _ROOT],
+            *(
+                [
+                    node,
+                    f"{node_name(parents, node)}<br>kept by {percent(chance)} of the rounds,"
+                    " modelled:<br>measured shares of ranks, positions independent",
+                ]
+                for node, chance in enumerate(probabilities)
+            ),
         ],
-        hovertemplate="%{customdata}<extra></extra>",
+        hovertemplate="%{customdata[1]}<extra></extra>",
+        # a click is an edit, not a reason to fade all the rest
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
     )
     if chosen is not None:
         figure.add_scatter(
@@ -96,6 +101,29 @@ def token_tree(
     figure.update_xaxes(dtick=1, showgrid=False, range=[-0.4, max(depths) + 0.5])
     figure.update_yaxes(visible=False, range=[leaves - 0.4, -0.9])
     return figure
+
+
+def _add_branches(
+    figure: go.Figure,
+    parents: Parents,
+    probabilities: Sequence[float],
+    depths: Sequence[int],
+    rows: Sequence[float],
+) -> None:
+    """Lines from parents to children, the likelier the wider; one trace for each width."""
+    widths = [1 + round(5 * chance) for chance in probabilities]
+    for width in sorted(set(widths)):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for node, parent in enumerate(parents):
+            if widths[node] == width:
+                start, end = parent + 1, node + 1
+                x += [depths[start], (depths[start] + depths[end]) / 2, depths[end], None]
+                y += [rows[start], rows[end], rows[end], None]
+        figure.add_scatter(
+            x=x, y=y, mode="lines", line={"color": NEUTRAL, "width": width}, hoverinfo="skip",
+            showlegend=False,
+        )  # fmt: skip
 
 
 def _rows(parents: Parents) -> list[float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from zlib import crc32
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -33,17 +34,27 @@ def chart(figure: go.Figure, key: str, description: str) -> None:
     st.plotly_chart(figure, key=key, config=_config(key), alt=description)
 
 
-def clickable(figure: go.Figure, key: str, description: str, control: str = "setting") -> None:
-    """As ``chart``; a click on a mark sets a control to the first entry of its customdata."""
+def clickable(
+    figure: go.Figure,
+    key: str,
+    description: str,
+    clicked: Callable[[str], None],
+    version: str = "",
+) -> None:
+    """As ``chart``; a click hands the first entry of a mark's customdata to ``clicked``.
 
-    def clicked() -> None:
-        points = st.session_state[f"clicks_{key}"].selection.points
+    Figures with another ``version`` do not remember what was clicked in this one.
+    """
+    place = f"clicks_{key}_{crc32(version.encode())}"
+
+    def told() -> None:
+        points = st.session_state[place].selection.points
         if points and points[0].get("customdata"):
-            st.session_state[f"control_{control}"] = points[0]["customdata"][0]
+            clicked(str(points[0]["customdata"][0]))
 
     st.plotly_chart(
-        figure, key=f"clicks_{key}", config=_config(key), alt=description,
-        on_select=clicked, selection_mode="points",
+        figure, key=place, config=_config(key), alt=description,
+        on_select=told, selection_mode="points",
     )  # fmt: skip
 
 

@@ -11,12 +11,19 @@ from app.stage_groups import STAGE_LABELS
 from app.state import Choice, Desk
 from app.views import frame
 
+SETTING = "setting"
+
+
+def take_setting(key: str) -> None:
+    """Look into this setting from the next run on."""
+    st.session_state[f"control_{SETTING}"] = key
+
 
 def choose_setting(desk: Desk, shown: list[Judged]) -> Judged:
     """The setting that a click, the list or the link names; else the fastest decoded."""
     by_key = {one.key: one for one in shown}
     best = max(shown, key=lambda one: one.row.speedup.measured)
-    control = Choice("setting", best.key, tuple(by_key))
+    control = Choice(SETTING, best.key, tuple(by_key))
     st.subheader("One setting", anchor=False)
     st.selectbox(
         "Setting",

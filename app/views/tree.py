@@ -11,10 +11,11 @@ from app import figures, words
 from app.comparison import allowed, row_name
 from app.data import Evidence, Shelf
 from app.glossary import explain
-from app.state import Desk, Number, Text
+from app.state import Choice, Desk, Number, Text
 from app.tree_study import (
     MAX_DEPTH,
     MAX_NODES,
+    MAX_SEARCHED,
     MAX_WIDTH,
     Gain,
     TreeBasis,
@@ -30,10 +31,12 @@ from simulator import Parents, path_probabilities, tree_depths, with_child, with
 
 QUESTION = "Does a token tree beat a chain, and which?"
 BEST = "best"
-NODES = Number("nodes", 16, 1, MAX_NODES)
+NODES = Number("nodes", 16, 1, MAX_SEARCHED)
 DEPTH = Number("depth", 8, 1, MAX_DEPTH)
 WIDTH = Number("width", 4, 1, MAX_WIDTH)
-TREE = Text("tree", BEST, lambda text: text == BEST or parse_tree(text))
+TREE = Text("tree", BEST, lambda text: text == BEST or parse_tree(text), longest=4000)
+CLICK = Choice("click", "choose", ("choose", "add", "remove"))
+_CLICKS = {"choose": "choose it", "add": "add a child", "remove": "remove it"}
 
 
 def show() -> None:
@@ -55,19 +58,18 @@ def show() -> None:
     desk = Desk.current()
     answer = st.container()
     limits = _limits(desk)
-    best = best_trees(entry.profile_path, entry.fingerprint, *limits)
+    source = entry.profile_path, entry.fingerprint, basis
+    best, best_chain = best_trees(*source, *limits)
     desk.place(TREE)
     text = str(desk.refresh(TREE))
-    parents = best.tree.parents if text == BEST else parse_tree(text)
-    shown, found, chain = (
-        gain(basis, tree) for tree in (parents, best.tree.parents, best.chain.parents)
-    )
+    parents = best if text == BEST else parse_tree(text)
+    shown, found, chain = (gain(*source, tree) for tree in (parents, best, best_chain))
     with answer:
         st.markdown(f"##### {_sentence(shown, found, chain, edited=text != BEST)}")
-        if decoded := _decoded(frame.shelf(), entry):
+        if decoded := _decoded(frame.shelf(), entry, basis):
             st.markdown(decoded)
         _cards(shown, found, chain)
-    _draw(basis, parents, best.tree.parents, best.chain.parents)
+    _draw(desk, basis, parents, best, best_chain)
     _details(basis, shown)
 
 
@@ -99,7 +101,7 @@ def _sentence(shown: Gain, found: Gain, chain: Gain, *, edited: bool) -> str:
     return f"{text}, {more} more than a chain can: {other}."
 
 
-def _decoded(shelf: Shelf, entry: Evidence) -> str:
+def _decoded(shelf: Shelf, entry: Evidence, basis: TreeBasis) -> str:
     """What trees and chains of this pair gained when they were decoded; empty if none were."""
     mine = entry.record
     for record in shelf.comparisons:
@@ -114,9 +116,13 @@ def _decoded(shelf: Shelf, entry: Evidence) -> str:
                     f" (90 %: {words.span(row.speedup.low, row.speedup.high)})"
                     for row in (trees[0], chains[0])
                 ]
+                leaves_out = (
+                    " Predictions here leave out a tree's mask and its wider draft calls."
+                    if basis.rounds is None
+                    else ""
+                )
                 return (
-                    f"Decoded for real, {record.created[:10]}: {words.listing(parts)}. Predictions"
-                    " here leave out a tree's mask and its wider draft calls."
+                    f"Decoded for real, {record.created[:10]}: {words.listing(parts)}.{leaves_out}"
                 )
     return ""
 
@@ -140,7 +146,9 @@ def _cards(shown: Gain, found: Gain, chain: Gain) -> None:
     frame.cards(cards)
 
 
-def _draw(basis: TreeBasis, parents: Parents, best: Parents, chain: Parents) -> None:
+def _draw(desk: Desk, basis: TreeBasis, parents: Parents, best: Parents, chain: Parents) -> None:
+    if st.session_state.get("tree_node", -1) >= len(parents):
+        st.session_state["tree_node"] = -1  # it was removed
     left, right = st.columns([2, 5], gap="large")
     with left:
         st.subheader("Edit", anchor=False)
@@ -148,12 +156,8 @@ def _draw(basis: TreeBasis, parents: Parents, best: Parents, chain: Parents) -> 
             "Node", range(-1, len(parents)), key="tree_node",
             format_func=lambda one: figures.node_name(parents, one),
         )  # fmt: skip
-        full = len(parents) >= MAX_NODES or (node >= 0 and tree_depths(parents)[node] >= MAX_DEPTH)
-        _button("Add a child", "add", None if full else with_child(parents, node))
-        _button(
-            "Remove it and all beneath", "delete",
-            None if node == -1 else without_subtree(parents, node),
-        )  # fmt: skip
+        _button("Add a child", "add", _with_child(parents, node))
+        _button("Remove it and all beneath", "delete", _without(parents, node))
         _button("Take the best chain", "linear_scale", chain)
         st.button("Take the best tree", icon=":material/account_tree:", width="stretch",
                   on_click=_set, args=(BEST,), disabled=parents == best)  # fmt: skip
@@ -163,8 +167,38 @@ def _draw(basis: TreeBasis, parents: Parents, best: Parents, chain: Parents) -> 
             "From the pending token to the right; a node's first child continues its line. Numbers"
             " say how often a round keeps a node, if ranks came independently."
         )
+        st.segmented_control(
+            "A click on a node is to", CLICK.options, key=desk.place(CLICK), required=True,
+            format_func=_CLICKS.get,
+        )  # fmt: skip
+        desk.refresh(CLICK)
         chances = path_probabilities(basis.shares, parents)
-        frame.chart(figures.token_tree(parents, chances, node), "token_tree", "The token tree")
+        frame.clickable(
+            figures.token_tree(parents, chances, node), "token_tree", "The token tree",
+            lambda mark: _clicked(parents, int(mark)), version=tree_text(parents),
+        )  # fmt: skip
+
+
+def _clicked(parents: Parents, node: int) -> None:
+    """What a click on a node is to do; what is out of bounds changes nothing."""
+    wanted = st.session_state[f"control_{CLICK.name}"]
+    st.session_state["tree_node"] = node
+    if wanted == "choose":
+        return
+    changed = _with_child(parents, node) if wanted == "add" else _without(parents, node)
+    if changed is not None:
+        _set(tree_text(changed))
+
+
+def _with_child(parents: Parents, node: int) -> Parents | None:
+    """The tree with one more child; None where it would leave the bounds."""
+    deepest = node >= 0 and tree_depths(parents)[node] >= MAX_DEPTH
+    full = len(parents) >= MAX_NODES or parents.count(node) >= MAX_WIDTH
+    return None if full or deepest else with_child(parents, node)
+
+
+def _without(parents: Parents, node: int) -> Parents | None:
+    return None if node == -1 else without_subtree(parents, node)
 
 
 def _button(label: str, icon: str, parents: Parents | None) -> None:
@@ -193,7 +227,7 @@ def _details(basis: TreeBasis, shown: Gain) -> None:
         "parents": shown.parents,
         "tau": shown.tau,
         "speedup": {"L2": shown.speedup, "low": shown.low, "high": shown.high},
-        "verification_time": shown.origin,
+        "round_time": shown.origin,
     }
     st.download_button(
         "Download this tree (JSON)",
@@ -213,9 +247,22 @@ def _details(basis: TreeBasis, shown: Gain) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"kept by": percent})
     st.caption(
         f"Tokens per round come from a replay of {basis.lengths.size} recorded texts, exact for"
-        f" them; the interval is over texts. The time to verify {len(shown.parents) + 1} tokens is"
-        f" {shown.origin}. It is that of a chain of as many tokens, and a level is taken to draft"
-        " as fast as one token; a profile of every method times trees themselves."
+        f" them; the interval is over texts. {_costs(basis, shown)}"
+    )
+
+
+def _costs(basis: TreeBasis, shown: Gain) -> str:
+    """Where the time of a round comes from."""
+    if basis.rounds is not None:
+        return (
+            f"The time of a round is that of timed trees (M3.12): {shown.origin}. Predicted from"
+            f" the others, a timed tree's round was at most {words.percent(basis.rounds.error, 0)}"
+            " off; trees larger than the timed ones are extrapolated."
+        )
+    return (
+        f"The time to verify {len(shown.parents) + 1} tokens is {shown.origin}. It is that of a"
+        " chain of as many tokens, and a level is taken to draft as fast as one token (M3.10),"
+        f" since {basis.lacking}; a profile of every method times trees themselves."
     )
 
 

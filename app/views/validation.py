@@ -9,13 +9,15 @@ from app import figures, words
 from app.campaign import Verdict, coverage, verdict
 from app.glossary import explain
 from app.judged import Judged, campaign_of, judged
-from app.state import Desk, Several, Switch
+from app.state import Choice, Desk, Several, Switch
 from app.views import frame
-from app.views.one_setting import choose_setting, show_setting
+from app.views.one_setting import choose_setting, show_setting, take_setting
 from measurements import SettingRow, ValidationRecord
 
 QUESTION = "How far can the predictions be trusted?"
 TOGETHER = Switch("together")
+FEW_GROUPS = 2
+"""Of settings that charts are drawn for at once; of more, one is chosen."""
 
 
 def show() -> None:
@@ -49,7 +51,7 @@ def show() -> None:
             " to look into its setting."
         )
         figure = figures.predicted_against_measured(shown, 520, chosen.key)
-        frame.clickable(figure, "scatter", "Predicted over measured speedup")
+        frame.clickable(figure, "scatter", "Predicted over measured speedup", take_setting)
     with right:
         show_setting(chosen)
     left, right = st.columns(2, gap="large")
@@ -58,9 +60,7 @@ def show() -> None:
     with right:
         _intervals(shown)
     _worst(records, shown, found)
-    groups = _groups(shown)
-    _causes(groups)
-    _time(groups)
+    _causes_and_time(desk, shown)
     st.subheader("All settings", anchor=False)
     st.caption(_conditions(record))
     _table(shown)
@@ -81,7 +81,8 @@ def _records(desk: Desk, record: ValidationRecord) -> list[ValidationRecord]:
 
 def _filtered(desk: Desk, settings: list[Judged]) -> list[Judged]:
     """What is left by the filters; with nothing to choose from there is no filter."""
-    samplings = {one.row.sampling.label: words.sampling_name(one.row.sampling) for one in settings}
+    known = sorted((one.row.sampling for one in settings), key=lambda one: one.temperature)
+    samplings = {sampling.label: words.sampling_name(sampling) for sampling in known}
     methods = {one.row.method: one.row.method for one in settings}
     kept = settings
     left, right = st.columns(2, gap="large")
@@ -142,20 +143,22 @@ def _cards(records: list[ValidationRecord], found: Verdict) -> None:
 def _methods(shown: list[Judged]) -> None:
     st.subheader("Errors by method and fidelity", anchor=False)
     st.caption("The band is ±5\u00a0%. A click on a point works here, too.")
-    frame.clickable(figures.errors_by_method(shown), "errors", "Errors by method and fidelity")
+    figure = figures.errors_by_method(shown)
+    frame.clickable(figure, "errors", "Errors by method and fidelity", take_setting)
 
 
 def _intervals(shown: list[Judged]) -> None:
     st.subheader("Do the intervals keep their word?", anchor=False)
     parts = [
-        f"{words.percent(coverage([one.row for one in group]), 0)} of {len(group)} at {name}"
-        for name, group in _groups(shown).items()
+        f"{words.percent(coverage(rows), 0)} at {words.sampling_name(rows[0].sampling)}"
+        for rows in words.by_sampling(one.row for one in shown).values()
     ]
     st.caption(
         f"Nine of ten measured values belong inside; here {words.listing(parts)}. A record keeps"
         " one interval per setting, so narrower ones cannot be judged."
     )
-    frame.clickable(figures.places_in_intervals(shown), "places", "Measured values in intervals")
+    figure = figures.places_in_intervals(shown)
+    frame.clickable(figure, "places", "Measured values in intervals", take_setting)
 
 
 def _worst(records: list[ValidationRecord], shown: list[Judged], found: Verdict) -> None:
@@ -207,38 +210,27 @@ def _groups(shown: list[Judged]) -> dict[str, list[Judged]]:
     return groups
 
 
-def _causes(groups: dict[str, list[Judged]]) -> None:
-    st.subheader("What the errors consist of", anchor=False)
+def _causes_and_time(desk: Desk, shown: list[Judged]) -> None:
+    groups = _groups(shown)
+    st.subheader("What the errors consist of, and where the time goes", anchor=False)
     st.caption(
-        "The error of the speedup, split exactly. A part above zero made the prediction too high;"
-        " the diamond is the sum of all parts."
+        "The error of the speedup, split exactly: a positive part made the prediction too high, the"
+        " diamond is the sum of all parts. Beside it the measured share of wall time by stage; what"
+        " no stage explains is hatched."
     )
-    for column, (name, group) in _in_pairs(groups):
-        with column:
-            st.markdown(f"**{words.plain(name)}**")
-            figure = figures.decomposition([one.row for one in group])
-            frame.chart(figure, f"causes_{group[0].key}", f"Causes at {name}")
-
-
-def _time(groups: dict[str, list[Judged]]) -> None:
-    st.subheader("How the time splits", anchor=False)
-    st.caption("Measured share of wall time by stage. What no stage explains is hatched.")
-    for column, (name, group) in _in_pairs(groups):
-        with column:
-            st.markdown(f"**{words.plain(name)}**")
-            figure = figures.time_shares([one.row for one in group])
-            frame.chart(figure, f"shares_{group[0].key}", f"Time shares at {name}")
-
-
-def _in_pairs(
-    groups: dict[str, list[Judged]],
-) -> list[tuple[st.delta_generator.DeltaGenerator, tuple[str, list[Judged]]]]:
-    """Two charts beside each other, row by row."""
-    items = list(groups.items())
-    places = []
-    for start in range(0, len(items), 2):
-        places += list(zip(st.columns(2), items[start : start + 2], strict=False))
-    return places
+    if len(groups) > FEW_GROUPS:
+        control = Choice("part", next(iter(groups)), tuple(groups))
+        st.selectbox("Sampling and text", list(groups), key=desk.place(control))
+        name = str(desk.refresh(control))
+        groups = {name: groups[name]}
+    for name, group in groups.items():
+        st.markdown(f"**{words.plain(name)}**")
+        rows = [one.row for one in group]
+        left, right = st.columns(2, gap="large")
+        with left:
+            frame.chart(figures.decomposition(rows), f"causes_{name}", f"Causes at {name}")
+        with right:
+            frame.chart(figures.time_shares(rows), f"shares_{name}", f"Time shares at {name}")
 
 
 def _table(shown: list[Judged]) -> None:
@@ -250,7 +242,7 @@ def _table(shown: list[Judged]) -> None:
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        height="content",
+        height="content" if len(rows) <= 20 else 740,
         column_config={name: number(format=text) for name, text in formats.items()}
         | {
             "sampling": st.column_config.TextColumn(pinned=True),
@@ -263,7 +255,7 @@ def _table(shown: list[Judged]) -> None:
 def _line(row: SettingRow) -> dict[str, object]:
     return {
         "sampling": words.sampling_name(row.sampling),
-        "setting": words.short_name(row),
+        "setting": words.method_name(row.method, row.parameters),
         "S measured": row.speedup.measured,
         "S L2": row.speedup.L2,
         "error": 100 * (row.speedup.L2 / row.speedup.measured - 1),

@@ -84,8 +84,13 @@ def test_a_tree_in_the_address_comes_back(tree):
     assert parse_tree(tree_text(tree)) == tree
 
 
-@pytest.mark.parametrize("text", ["0", "-2", "-1,1", "x", "-1,,0", "1e3", ",".join(["-1"] * 65),
-                                  ",".join(str(i - 1) for i in range(17))])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["0", "-2", "-1,1", "x", "-1,,0", "1e3",
+     ",".join(["-1"] * 9),  # too wide
+     ",".join(str(node - 1) for node in range(17)),  # too deep
+     ",".join(["-1", *(str((node - 1) // 2) for node in range(1, 513))])],  # too many
+)  # fmt: skip
 def test_what_is_no_tree_is_refused_in_one_line(text):
     with pytest.raises(ValueError) as refused:
         parse_tree(text)
@@ -104,4 +109,5 @@ def test_no_two_nodes_are_drawn_in_one_place_and_lines_go_right(tree):
         assert nodes.y[node + 1] >= nodes.y[parent + 1]
     assert np.allclose([float(t.rstrip("\xa0%")) for t in nodes.text[1:]],
                        [100 * c for c in chances], atol=0.51)  # fmt: skip
-    assert all("modelled" in story for story in nodes.customdata[1:])
+    assert [node for node, _ in nodes.customdata] == list(range(-1, len(tree)))
+    assert all("modelled" in story for _, story in nodes.customdata[1:])
