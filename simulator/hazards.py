@@ -5,10 +5,53 @@ the text. Knows nothing about where rounds really start: that is ``replay``,
 which shares the survival products computed here.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.checks import FloatArray, IntArray, counts, one_count, prompt_lengths, rates
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """How many rounds, started everywhere, get how far; of use for every shorter draft.
+
+    Attributes
+    ----------
+    reached, kept : array [num_draft_tokens, num_prompts]
+        Expected starts that reach, and that keep, each draft position. [rounds]
+    """
+
+    reached: FloatArray
+    kept: FloatArray
+
+    @classmethod
+    def from_trace(
+        cls, accept_prob: ArrayLike, lengths: ArrayLike, num_draft_tokens: int
+    ) -> "Starts":
+        """Arguments and errors as of ``hazards_from_trace``."""
+        probabilities = rates("accept_prob", accept_prob)
+        tokens = prompt_lengths(lengths, probabilities.size)
+        gamma = one_count("num_draft_tokens", num_draft_tokens, 0)
+        survival = survival_products(probabilities, tokens, gamma)
+        left = remaining_tokens(tokens)
+        first = np.cumsum(tokens) - tokens
+        reached = np.where(left > np.arange(gamma)[:, None], survival[:-1], 0.0)
+        return cls(
+            np.add.reduceat(reached, first, axis=1),
+            np.add.reduceat(survival[1:], first, axis=1),
+        )
+
+    def hazards(self, num_draft_tokens: int) -> FloatArray:
+        """Equation (M2.4) over all prompts, for the first positions. [unitless]"""
+        kept, reached = self.kept[:num_draft_tokens], self.reached[:num_draft_tokens]
+        return _ratio(kept.sum(axis=1), reached.sum(axis=1))
+
+    def emitted_by_prompt(self, num_draft_tokens: int) -> FloatArray:
+        """Equations (M2.3) and (M2.4), one prompt at a time. [tokens/round]"""
+        kept, reached = self.kept[:num_draft_tokens], self.reached[:num_draft_tokens]
+        return 1.0 + np.cumprod(_ratio(kept, reached), axis=0).sum(axis=0)
 
 
 def hazards_from_trace(
@@ -49,8 +92,7 @@ def hazards_from_trace(
     >>> hazards_from_trace([1.0, 0.0, 1.0, 1.0], [4], 2)
     array([0.75, 0.5 ])
     """
-    reached, kept = _reached_and_kept(accept_prob, lengths, num_draft_tokens)
-    return _ratio(kept.sum(axis=1), reached.sum(axis=1))
+    return Starts.from_trace(accept_prob, lengths, num_draft_tokens).hazards(num_draft_tokens)
 
 
 def emitted_tokens_by_prompt(
@@ -86,9 +128,8 @@ def emitted_tokens_by_prompt(
     >>> emitted_tokens_by_prompt([1.0, 1.0, 0.0, 0.0], [2, 2], 1)
     array([2., 1.])
     """
-    reached, kept = _reached_and_kept(accept_prob, lengths, num_draft_tokens)
-    survival = np.cumprod(_ratio(kept, reached), axis=0)
-    return 1.0 + survival.sum(axis=0)
+    starts = Starts.from_trace(accept_prob, lengths, num_draft_tokens)
+    return starts.emitted_by_prompt(num_draft_tokens)
 
 
 def pooled_emitted_tokens(tau_by_prompt: ArrayLike, lengths: ArrayLike) -> FloatArray:
@@ -153,23 +194,6 @@ def survival_products(
 def remaining_tokens(lengths: IntArray) -> IntArray:
     """Tokens from each position to the end of its prompt, itself included."""
     return np.repeat(np.cumsum(lengths), lengths) - np.arange(int(lengths.sum()))
-
-
-def _reached_and_kept(
-    accept_prob: ArrayLike, lengths: ArrayLike, num_draft_tokens: int
-) -> tuple[FloatArray, FloatArray]:
-    """Expected starts that reach and that keep draft position j: two [gamma, num_prompts]."""
-    probabilities = rates("accept_prob", accept_prob)
-    tokens = prompt_lengths(lengths, probabilities.size)
-    gamma = one_count("num_draft_tokens", num_draft_tokens, 0)
-    survival = survival_products(probabilities, tokens, gamma)
-    left = remaining_tokens(tokens)
-    first = np.cumsum(tokens) - tokens
-    reached = np.where(left > np.arange(gamma)[:, None], survival[:-1], 0.0)
-    return (
-        np.add.reduceat(reached, first, axis=1),
-        np.add.reduceat(survival[1:], first, axis=1),
-    )
 
 
 def _ratio(kept: FloatArray, reached: FloatArray) -> FloatArray:

@@ -40,9 +40,10 @@ class Resamples:
     def seconds_by_curve(self, weights: RoundWeights) -> dict[str, FloatArray]:
         """The same by curve: array [bootstrap] each. [s]"""
         seconds: dict[str, FloatArray] = {}
+        prompts = self.prompt_counts.astype(np.float64)
         for name, by_prompt in weights.by_curve.items():
             used = by_prompt.any(axis=0)
-            drawn = self.prompt_counts @ by_prompt[:, used]
+            drawn = prompts @ by_prompt[:, used]
             stage = (drawn * self.medians[name][:, used]).sum(axis=1)
             # a line continued through two noisy cells may cross zero; no stage takes less
             seconds[name] = stage if name == "catch_up" else np.maximum(stage, 0.0)

@@ -158,9 +158,11 @@ def weigh_rounds(
     stride = float(num_drafted.max(initial=0)) + 1.0
     _, at, kind = np.unique(cached * stride + num_drafted, return_index=True, return_inverse=True)
     drafts, context = num_drafted[at], cached[at]
-    shape = (int(prompt[-1]) + 1, at.size)
-    all_rounds = csr_array((rounds, (prompt, kind)), shape)
-    late_rounds = csr_array((after_full, (prompt, kind)), shape)
+    # one row a prompt, one entry a position: positions lie in the order of prompts
+    ends = np.append(0, np.cumsum(np.bincount(prompt)))
+    all_rounds, late_rounds = (
+        csr_array((weight, kind, ends), (ends.size - 1, at.size)) for weight in (rounds, after_full)
+    )
     drafting = drafts > 0
     everywhere = np.ones_like(drafting)
     terms = {
@@ -182,13 +184,15 @@ def weigh_rounds(
             continue
         curve: StageCurve = getattr(costs, name)
         spot = curve.locate(num_tokens[used], context[used])
-        columns = spot.cells.shape[1]
+        each = (spot.coefficients * curve.medians[spot.cells]).sum(axis=1)
+        entries = np.zeros(at.size + 1, dtype=np.int64)
+        entries[used + 1] = spot.cells.shape[1]
         coefficients = csr_array(
-            (spot.coefficients.ravel(), (np.repeat(used, columns), spot.cells.ravel())),
+            (spot.coefficients.ravel(), spot.cells.ravel(), np.cumsum(entries)),
             (at.size, curve.medians.size),
         )
+        coefficients.eliminate_zeros()  # in place: spot's arrays are spent from here on
         by_curve[name] = (weight @ coefficients).toarray()
-        each = (spot.coefficients * curve.medians[spot.cells]).sum(axis=1)
         seconds = np.maximum(total[used] * each, 0.0)
         origin_seconds += np.bincount(spot.origin, weights=seconds, minlength=len(ORIGINS))
     return RoundWeights(by_curve, origin_seconds)

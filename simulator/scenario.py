@@ -12,11 +12,7 @@ import numpy as np
 
 from simulator.acceptance import expected_emitted_tokens
 from simulator.checks import FloatArray, at_least, one_count
-from simulator.hazards import (
-    emitted_tokens_by_prompt,
-    hazards_from_trace,
-    pooled_emitted_tokens,
-)
+from simulator.hazards import Starts, pooled_emitted_tokens
 from simulator.intervals import Resamples, percentile_interval
 from simulator.prediction import Fidelities, Prediction
 from simulator.replay import replay_chain
@@ -139,7 +135,7 @@ def predict_each(
     resamples: Resamples | None = None,
     confidence: float = 0.9,
 ) -> tuple[Prediction, ...]:
-    """As ``predict`` for each number of draft tokens; the plain steps are weighed once.
+    """As ``predict`` for each number of draft tokens; what they share is computed once.
 
     Raises
     ------
@@ -149,14 +145,18 @@ def predict_each(
     trace = scenario.trace
     nothing = np.zeros(trace.num_tokens)
     steps = _weigh(scenario, nothing.astype(np.int64), nothing + 1.0, nothing)
-    return tuple(
-        _predict(replace(scenario, num_draft_tokens=gamma), steps, resamples, confidence)
-        for gamma in candidates
-    )
+    settings = [replace(scenario, num_draft_tokens=gamma) for gamma in candidates]
+    longest = max((one.num_draft_tokens for one in settings), default=0)
+    starts = Starts.from_trace(trace.accept_prob, trace.lengths, longest)
+    return tuple(_predict(one, steps, starts, resamples, confidence) for one in settings)
 
 
 def _predict(
-    scenario: Scenario, steps: RoundWeights, resamples: Resamples | None, confidence: float
+    scenario: Scenario,
+    steps: RoundWeights,
+    starts: Starts,
+    resamples: Resamples | None,
+    confidence: float,
 ) -> Prediction:
     trace, gamma = scenario.trace, scenario.num_draft_tokens
     replay = replay_chain(trace.accept_prob, trace.lengths, gamma)
@@ -169,7 +169,7 @@ def _predict(
             f"costs must give a time above 0, not {round_seconds:g} s per round"
             f" and {step_seconds:g} s per autoregressive step"
         )
-    tau_l1, speedup_l1 = _hazards_speedup(scenario, step_seconds)
+    tau_l1, speedup_l1 = _hazards_speedup(scenario, starts, step_seconds)
     samples = None if resamples is None else resamples.seconds(steps) / resamples.seconds(rounds)
     low, high = (None, None) if samples is None else percentile_interval(samples, confidence)
     return Prediction(
@@ -197,12 +197,13 @@ def _predict(
     )
 
 
-def _hazards_speedup(scenario: Scenario, step_seconds: float) -> tuple[float, float]:
+def _hazards_speedup(
+    scenario: Scenario, starts: Starts, step_seconds: float
+) -> tuple[float, float]:
     """Tau and speedup of L1: rounds start anywhere, and all draft the full number."""
     trace, gamma = scenario.trace, scenario.num_draft_tokens
-    by_prompt = emitted_tokens_by_prompt(trace.accept_prob, trace.lengths, gamma)
-    tau = float(pooled_emitted_tokens(by_prompt, trace.lengths))
-    full = float(np.prod(hazards_from_trace(trace.accept_prob, trace.lengths, gamma)))
+    tau = float(pooled_emitted_tokens(starts.emitted_by_prompt(gamma), trace.lengths))
+    full = float(np.prod(starts.hazards(gamma)))
     everywhere = np.full(trace.num_tokens, 1.0 / trace.num_tokens)
     drafted = np.full(trace.num_tokens, gamma)
     weights = weigh_rounds(

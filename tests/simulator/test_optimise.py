@@ -1,12 +1,14 @@
 """The best number of draft tokens, and what cannot be told from it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from simulator.intervals import draw_resamples
 from simulator.optimise import best_num_draft_tokens
 from simulator.round_time import StageCosts
-from simulator.scenario import Scenario
+from simulator.scenario import Scenario, predict
 from simulator.speedup import textbook_speedup
 from simulator.trace import AcceptanceTrace
 
@@ -78,3 +80,16 @@ def test_certainty_is_unknown_without_resamples():
 def test_an_empty_search_is_refused():
     with pytest.raises(ValueError, match="candidates must hold >= 1"):
         best_num_draft_tokens(scenario_of(3), [])
+
+
+def test_a_search_predicts_each_setting_as_if_alone():
+    rng = np.random.default_rng(3)
+    overlap = rng.random(60)
+    trace = AcceptanceTrace(overlap, overlap, np.tile(np.arange(1.0, 21.0), 3), np.full(3, 20))
+    costs = StageCosts.assumed(0.1, verify_slope=0.02, host_steps=0.05)
+    scenario = Scenario(1, trace, costs, 0.1)
+    for together in best_num_draft_tokens(scenario, [8, 1, 3]).predictions:
+        alone = predict(replace(scenario, num_draft_tokens=together.num_draft_tokens))
+        assert together.tau == alone.tau
+        assert together.speedup == alone.speedup
+        assert together.round_seconds_by_stage == alone.round_seconds_by_stage

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator.costs import StageCurve
 from simulator.replay import replay_chain
@@ -100,3 +102,28 @@ def test_assumed_costs_are_in_target_steps():
     assert costs.draft.seconds(4, 0) == pytest.approx(0.8)
     assert costs.sampling.seconds(0, 0) == pytest.approx(0.6)
     assert costs.verification.seconds(4, 0) == pytest.approx(0.6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, 5))
+def test_weights_are_those_of_one_round_at_a_time(seed, num_prompts, gamma):
+    """Second implementation: every round located by itself and added to its prompt."""
+    rng = np.random.default_rng(seed)
+    prompt = np.repeat(np.arange(num_prompts), rng.integers(1, 6, num_prompts))
+    number = prompt.size
+    drafted = rng.integers(0, gamma + 1, number)
+    cached = rng.choice([0.0, 3.0, 7.5, 40.0], number)
+    rounds = rng.choice([0.0, 0.3, 1.0], number)
+    late = rounds * rng.choice([0.0, 0.5], number)
+    tokens, contexts = np.repeat([1, 2, 4], 2), np.tile([1.0, 20.0], 3)
+    curve = StageCurve.from_samples(tokens, contexts, rng.random(6))
+    costs = StageCosts(*[curve] * 8)
+    weighed = weigh_rounds(costs, drafted, rounds, late, cached, prompt)
+    expected = np.zeros((num_prompts, curve.medians.size))
+    for at in range(number):
+        spot = curve.locate(drafted[at : at + 1] + 1, cached[at : at + 1])
+        np.add.at(expected[prompt[at]], spot.cells[0], rounds[at] * spot.coefficients[0])
+    found = weighed.by_curve.get("target", np.zeros_like(expected))
+    assert np.allclose(found, expected, rtol=1e-12, atol=1e-14)
+    seconds = weighed.seconds_by_prompt(costs).sum() if weighed.by_curve else 0.0
+    assert weighed.origin_seconds.sum() == pytest.approx(seconds)
