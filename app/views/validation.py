@@ -16,8 +16,7 @@ from measurements import SettingRow, ValidationRecord
 
 QUESTION = "How far can the predictions be trusted?"
 TOGETHER = Switch("together")
-FEW_GROUPS = 2
-"""Of settings that charts are drawn for at once; of more, one is chosen."""
+FEW_GROUPS = 2  # drawn at once; of more, one is chosen
 
 
 def show() -> None:

@@ -10,13 +10,16 @@ import streamlit as st
 from app import data, figures, words
 from app.data import MAX_DRAFT_TOKENS, Evidence
 from app.glossary import explain
-from app.state import MAP_AXIS, Desk
-from app.views import frame
+from app.state import MAP_AXIS, WANTED, Desk
+from app.views import frame, pinned
 from app.views.asked import Asked, ask
 from simulator import (
     Optimum,
+    Requirement,
     break_even_acceptance_rate,
     break_even_cost_ratio,
+    required_acceptance_rate,
+    required_cost_ratio,
     speedup_from_rates,
 )
 
@@ -49,6 +52,8 @@ def show() -> None:
             " Textbook (L0) knows neither verification growth nor host time."
             f"{_replayed(asked)}"
         )
+    pinned.show(desk, asked)
+    _required(desk, asked)
     _break_even(desk, asked)
 
 
@@ -143,6 +148,51 @@ def _break_even(desk: Desk, asked: Asked) -> None:
         "The map is the closed form with a constant acceptance rate: it flatters real text, where"
         " rejections come in runs."
         + (" With recorded costs it uses their cost ratio only." if asked.costs_recorded else "")
+    )
+
+
+def _required(desk: Desk, asked: Asked) -> None:
+    """What would have to be true for a wanted speedup, each quantity moved alone."""
+    st.subheader("What would have to be true?", anchor=False)
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        key = desk.place(WANTED)
+        st.slider("Wanted speedup [×]", WANTED.low, WANTED.high, step=0.1, format="%.1f", key=key,
+                  help=explain("speedup"))  # fmt: skip
+        wanted = float(desk.refresh(WANTED))
+    gammas = range(1, MAX_DRAFT_TOKENS + 1)
+    extras = {"verify_slope": asked.slope, "host_share": asked.host}
+    rate = required_acceptance_rate(asked.cost, wanted, gammas, **extras)
+    cost = required_cost_ratio(asked.rate, wanted, gammas, **extras)
+    with right:
+        st.markdown(f"- {_rate_needed(rate, asked)}\n- {_cost_needed(cost, asked)}")
+        st.caption(
+            "Closed form with constant acceptance, each quantity moved alone, at its best γ. Batch,"
+            " context, hardware and dtype are set on the Roofline page, trees in the Tree designer,"
+            " lower levels under Staging."
+        )
+
+
+def _rate_needed(found: Requirement, asked: Asked) -> str:
+    if not found.reachable:
+        return (
+            f"**{words.times(found.wanted_speedup)}** is out of reach at c = {asked.cost:.3g}: even"
+            f" full acceptance gives {words.times(found.speedup)}."
+        )
+    return (
+        f"**{words.times(found.wanted_speedup)}** takes an acceptance rate of"
+        f" **{words.percent(found.value, 0)}** at c = {asked.cost:.3g}, with"
+        f" {words.gamma(found.num_draft_tokens)}; now it is {words.percent(asked.rate, 0)}."
+    )
+
+
+def _cost_needed(found: Requirement, asked: Asked) -> str:
+    at = f"at {words.percent(asked.rate, 0)} acceptance"
+    if not found.reachable:
+        return f"Cheaper drafts alone do not do: {at} free ones give {words.times(found.speedup)}."
+    return (
+        f"Or, {at}, a draft step of at most **c = {found.value:.3g}**, with"
+        f" {words.gamma(found.num_draft_tokens)}; now it is {asked.cost:.3g}."
     )
 
 
