@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from measurements.files import RecordError, write_atomically
 from measurements.schema import ProfileRecord
 from measurements.store import (
@@ -22,6 +25,10 @@ from measurements.store import (
     verify_tables,
 )
 
+MOST_BYTES = 64 * 2**20
+"""Of one file; a table may unpack to ten times that. [bytes]"""
+MOST_ROWS = 20_000_000
+"""Of one table: repeated values take no room in a file, only when it is read."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -64,10 +71,13 @@ def import_records(files: Mapping[str, bytes], root: Path) -> Imported:
     with tempfile.TemporaryDirectory() as folder:
         desk = Path(folder)
         for name, content in files.items():
-            if _PLAIN_NAME.fullmatch(name):
-                (desk / name).write_bytes(content)
-            else:
+            if not _PLAIN_NAME.fullmatch(name):
                 refused.append((name[:80], "has a name that no record or table has"))
+            elif len(content) > MOST_BYTES:
+                size, most = len(content) / 1e6, MOST_BYTES / 1e6
+                refused.append((name[:80], f"has {size:.0f} MB, above {most:.0f}"))
+            else:
+                (desk / name).write_bytes(content)
         for path in sorted(desk.glob("*.json")):
             try:
                 names = _admit(path, root)
@@ -89,6 +99,8 @@ def _admit(path: Path, root: Path) -> set[str]:
     """Check one record and move it in; the names of its tables."""
     record = read_record(path)
     verify_tables(path, record)
+    for table, _ in table_files(record):
+        _refuse_huge(path.with_name(table))
     if isinstance(record, ProfileRecord):
         load_profile(path)  # columns and values too
     home = record_path(root, record)
@@ -100,3 +112,16 @@ def _admit(path: Path, root: Path) -> set[str]:
         write_atomically(home.parent / name, path.with_name(name).read_bytes())
     write_atomically(home, path.read_bytes())
     return names
+
+
+def _refuse_huge(path: Path) -> None:
+    """RecordError for a table that would fill the memory when it is read."""
+    try:
+        found = pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordError(path, f"is not Parquet ({str(error).splitlines()[0]})") from None
+    if found.num_rows > MOST_ROWS:
+        raise RecordError(path, f"has {found.num_rows} rows, above {MOST_ROWS}")
+    unpacked = sum(found.row_group(at).total_byte_size for at in range(found.num_row_groups))
+    if unpacked > 10 * MOST_BYTES:
+        raise RecordError(path, f"unpacks to {unpacked / 1e6:.0f} MB, above {MOST_BYTES / 1e5:.0f}")

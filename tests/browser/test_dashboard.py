@@ -6,8 +6,9 @@ import importlib.util
 
 import pytest
 
+from app.judged import setting_key
 from tests.browser.serving import PAGES, TOUR_BUTTON, browser, chromium, dashboard, settle
-from tests.factories import write_demo
+from tests.factories import validation_record, write_demo
 
 pytestmark = [
     pytest.mark.browser,
@@ -152,3 +153,55 @@ def test_the_tour_is_put_away_with_a_click(visit, address):
     page.locator(TOUR_BUTTON).click()
     page.wait_for_selector(".tour", state="detached")
     assert visit(f"{address}/whatif?gamma=7").locator(".tour").count() == 0
+
+
+def click_mark(page, chart: str, trace: int, mark: int) -> None:
+    """Click a mark of a scatter where Plotly drew it."""
+    place = page.evaluate(
+        """([chart, trace, mark]) => {
+          const plot = document.querySelector(`[class*="st-key-clicks_${chart}"] .js-plotly-plot`);
+          plot.scrollIntoView({block: "center"});
+          const box = plot.querySelector(".plot-container").getBoundingClientRect();
+          const layout = plot._fullLayout, data = plot._fullData[trace];
+          return {
+            x: box.x + layout.xaxis._offset + layout.xaxis.d2p(data.x[mark]),
+            y: box.y + layout.yaxis._offset + layout.yaxis.d2p(data.y[mark]),
+          };
+        }""",
+        [chart, trace, mark],
+    )
+    page.mouse.move(place["x"], place["y"])
+    page.wait_for_timeout(300)
+    page.mouse.click(place["x"], place["y"])
+
+
+def test_a_click_on_a_point_looks_into_its_setting(visit, address):
+    page = visit(f"{address}/validation?setting=T1-g8")
+    click_mark(page, "scatter", 1, 0)  # the first setting at temperature 0
+    page.wait_for_url("**setting=T0-g1**", wait_until="commit")
+    settle(page)
+    row = next(r for r in validation_record().settings if setting_key(r) == "T0-g1")
+    told = page.get_by_text("Tokens per round", exact=False).first.inner_text()
+    assert f"measured {row.speedup.measured:.2f}×" in told
+
+
+def test_a_click_on_a_node_adds_a_child_and_another_removes_it(visit, address):
+    page = visit(f"{address}/tree?tree=-1,0&click=add")
+    click_mark(page, "token_tree", nodes_trace(page), 2)
+    page.wait_for_url("**tree=-1%2C0%2C1**", wait_until="commit")
+    settle(page)
+    page.get_by_text("remove it", exact=True).click()
+    page.wait_for_url("**click=remove**", wait_until="commit")
+    settle(page)
+    click_mark(page, "token_tree", nodes_trace(page), 2)
+    page.wait_for_function("() => !location.search.includes('%2C')")
+    settle(page)
+    assert page.locator("code").last.inner_text() == "(-1,)"
+
+
+def nodes_trace(page) -> int:
+    """Position of the trace of nodes: branches come before it, the ring behind."""
+    return page.evaluate(
+        """() => document.querySelector('[class*="st-key-clicks_token_tree"] .js-plotly-plot')
+          ._fullData.findIndex((one) => one.mode === "markers+text")"""
+    )

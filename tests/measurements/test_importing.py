@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from measurements import import_records, scan
+from measurements.files import seal
 from tests.factories import (
     COMPARISON_ID,
     PROFILE_ID,
@@ -88,3 +94,52 @@ def test_a_folder_that_cannot_be_written_is_a_reason(files, tmp_path):
     (tmp_path / "file").write_text("")
     done = import_records(files, tmp_path / "file")
     assert done.accepted == () and any("cannot be written" in why for _, why in done.refused)
+
+
+def with_stages(files: dict[str, bytes], table: pd.DataFrame) -> dict[str, bytes]:
+    """The profile alone with other stage times, and a record that vouches for them."""
+    name = f"{PROFILE_ID}.stages.parquet"
+    changed = {key: value for key, value in files.items() if key.startswith(PROFILE_ID)}
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, compression="zstd")
+    changed[name] = buffer.getvalue()
+    record = json.loads(files[f"{PROFILE_ID}.json"])
+    record["stages_sha256"] = hashlib.sha256(changed[name]).hexdigest()
+    del record["record_sha256"]
+    sealed = {**record, "record_sha256": seal(record)}
+    changed[f"{PROFILE_ID}.json"] = json.dumps(sealed).encode()
+    return changed
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1e-3, float("inf")])
+def test_times_that_are_none_are_refused(files, tmp_path, value):
+    table = pd.read_parquet(io.BytesIO(files[f"{PROFILE_ID}.stages.parquet"]))
+    table.loc[3, "seconds"] = value
+    done = import_records(with_stages(files, table), tmp_path)
+    assert done.accepted == () and holds(tmp_path) == {}
+    assert any("seconds" in why and "\n" not in why for _, why in done.refused)
+
+
+def test_a_table_that_swells_when_read_is_refused(files, tmp_path):
+    """A hundred kilobytes on disk, 21 million rows in memory."""
+    bomb = with_stages(files, pd.DataFrame({"seconds": np.zeros(21_000_000, np.int8)}))
+    assert sum(map(len, bomb.values())) < 2_000_000
+    done = import_records(bomb, tmp_path)
+    assert done.accepted == () and holds(tmp_path) == {}
+    assert any("has 21000000 rows, above 20000000" in why for _, why in done.refused)
+
+
+def test_a_file_of_a_hundred_megabytes_is_refused(tmp_path):
+    done = import_records({"a.json": bytes(100_000_000)}, tmp_path)
+    assert done.refused == (("a.json", "has 100 MB, above 67"),) and holds(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.json", b"\xff\xfe{}"), ("a.txt", b"{}"), ("a.zip", b"PK\x03\x04"), ("a.json", b"")],
+)
+def test_other_files_are_refused_in_one_line(tmp_path, name, content):
+    done = import_records({name: content}, tmp_path)
+    assert done.accepted == () and holds(tmp_path) == {}
+    ((refused, why),) = done.refused
+    assert refused == name and why and "\n" not in why
