@@ -26,7 +26,7 @@ Target = Annotated[str | None, typer.Option(help="Zoo name, folder or hub id.")]
 Draft = Annotated[str | None, typer.Option(help="Zoo name, folder or hub id.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
-Forward = Annotated[str, typer.Option(help="auto, lean or transformers.")]
+Forward = Annotated[str, typer.Option(help="auto, lean, graphs (CUDA graphs) or transformers.")]
 PromptFile = Annotated[Path | None, typer.Option("--prompts", help="JSONL with a field prompt.")]
 NumPrompts = Annotated[int | None, typer.Option(help="Use the first so many prompts.")]
 Temperature = Annotated[list[float] | None, typer.Option(help="0 is greedy; may be repeated.")]
@@ -279,6 +279,9 @@ def compare(
     gamma: Gammas = None,
     tree: Trees = None,
     out: Annotated[Path | None, typer.Option(help="Folder of records to save to.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Keep finished decodes in this folder and go on from them.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Every method on the same prompts, interleaved, with its spread."""
@@ -288,7 +291,7 @@ def compare(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, methods, gamma and _gammas(gamma), tree or (), out, as_json)
+    command.run(pair, methods, gamma and _gammas(gamma), tree or (), out, state, as_json)
 
 
 @app.command()
@@ -398,24 +401,31 @@ def transfer(
 def train(
     kinds: Annotated[
         list[str] | None,
-        typer.Argument(help="pair, medusa, hydra, mtp, diffusion, ngram or all; default: pair."),
+        typer.Argument(
+            help="pair, target, draft, medusa, hydra, mtp, diffusion, ngram or all; default: pair."
+        ),
     ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Recipes by name: embedded, gpt2-large-python or tiny.")
+    ] = "embedded",
     out: Out = Path("runs/zoo"),
     target: Target = None,
     draft: Draft = None,
     minutes: Annotated[float | None, typer.Option(help="Work for so long, all together.")] = None,
     steps: Annotated[int | None, typer.Option(help="Or so many steps each.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train the embedded pair, or drafters for a target, on Python source found here; resumes."""
+    """Train a pair, or drafters for a target, on Python source found here; resumes."""
     from app.commands import train as command
     from app.terminal import print_json
 
     folders = command.run(
-        kinds or ["pair"], out, minutes, steps, device, seed, target=target, draft=draft
-    )
+        kinds or ["pair"], out, minutes, steps, device, seed, target=target, draft=draft,
+        preset=preset, compiled=compiled,
+    )  # fmt: skip
     if as_json:
         print_json(folders)
     else:
@@ -505,6 +515,41 @@ def export(
         command.run(engine, source, method, gamma, costs, machine, (target, draft), as_json)
     except ValueError as error:
         raise BadInputError(str(error)) from None
+@app.command()
+def session(
+    pieces: Annotated[
+        list[str] | None, typer.Argument(help="Some of them; default: all that are not done yet.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Pair by name: gpt2-large-python, embedded or tiny.")
+    ] = "gpt2-large-python",
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many; the same command goes on.")
+    ] = None,
+    device: Device = "auto",
+    out: Out = DEFAULT_OUT,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of models and half-done work; default: beside --out."),
+    ] = None,
+    pack: Annotated[
+        Path | None, typer.Option(help="Also write the records here, in parts of 16 MB.")
+    ] = None,
+    target: Target = None,
+    draft: Draft = None,
+) -> None:
+    """Train a pair with its drafters and measure all of it, in pieces, on a borrowed machine.
+
+    Exit code 3: time ran out, and the same command goes on.
+    """
+    from app.commands import session as command
+
+    options = command.SessionOptions(
+        preset, device, minutes, out, state or out.with_name(f"{out.name}-session"), pack,
+        target, draft,
+    )  # fmt: skip
+    code = command.run(pieces or (), options)
+    raise typer.Exit(code)
 
 
 @app.command("app")
@@ -538,13 +583,13 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if not _is_bad_input(error):
+        if not is_bad_input(error):
             raise
         notice(f"speculens: {error}")
         sys.exit(2)
 
 
-def _is_bad_input(error: Exception) -> bool:
+def is_bad_input(error: Exception) -> bool:
     """True for errors that describe input in one line; anything else is a defect."""
     from measurements import RecordError
 

@@ -83,7 +83,7 @@ class PairOptions:
 
         if (self.target is None) != (self.draft is None):
             raise InputError("--target and --draft go together: give both or neither")
-        kinds = ("auto", "lean", "transformers")
+        kinds = ("auto", "lean", "graphs", "transformers")
         if self.forward not in kinds:
             raise InputError(f"forward must be one of {', '.join(kinds)}, not '{self.forward}'")
         transformers_logging.set_verbosity_error()

@@ -107,16 +107,17 @@ class Lean:
         x = self.hidden(tokens, cache, layout)
         first = x.shape[0] - num_logits
         if not want_features:
-            return self._logits(self.norm(x[first:])), None
+            return self.logits(self.norm(x[first:])), None
         features = self.norm(x)
-        return self._logits(features[first:]), features
+        return self.logits(features[first:]), features
 
     def forward_batch(self, tokens: torch.Tensor, step: BatchStep) -> torch.Tensor:
         """Logits [rows, n, vocab] of tokens [rows, n]; see ``engine.model.Forward``."""
         # padding may stand behind the last position there is
         positions = step.positions.clamp(max=self.context - 1).flatten()
         x = self.blocks(tokens.flatten(), positions, step)
-        return self._logits(self.norm(x)).view(*tokens.shape, -1)
+        return self.logits(self.norm(x)).view(*tokens.shape, -1)
 
-    def _logits(self, features: torch.Tensor) -> torch.Tensor:
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits [num_tokens, vocab], in the cache's dtype, of what is behind the final norm."""
         return self.head(features).to(self.cache_dtype)

@@ -20,6 +20,7 @@ from engine.errors import InputError
 from engine.lean_gpt2 import LeanGPT2
 from engine.lean_llama import LeanLlama
 from engine.masks import Layout
+from engine.static_forward import StaticForward
 from engine.transformers_model import TransformersForward
 
 ZOO = Path(__file__).parent / "zoo"
@@ -30,7 +31,7 @@ DEFAULT_DRAFT = "python-draft-2m"
 
 LEAN_FAMILIES = (LeanLlama, LeanGPT2)
 
-ForwardKind = Literal["auto", "lean", "transformers"]
+ForwardKind = Literal["auto", "lean", "graphs", "transformers"]
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -87,7 +88,7 @@ class Model:
         Zoo name, hub id or last part of the folder it came from.
     hf : PreTrainedModel
         The Transformers model; shares its weights with ``forward``.
-    forward_kind : {"lean", "transformers"}
+    forward_kind : {"lean", "graphs", "transformers"}
         Which forward runs.
     tokenizer : PreTrainedTokenizerBase or None
     """
@@ -146,14 +147,20 @@ class Model:
         heads = config.num_attention_heads
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
         kv_heads = getattr(config, "num_key_value_heads", None) or heads
-        return KVCache(
-            config.num_hidden_layers,
-            kv_heads,
-            head_dim,
-            capacity + spare,
-            dtype=self.run.cache_dtype,
-            device=self.device,
-        )
+
+        def make(room: int) -> KVCache:
+            return KVCache(
+                config.num_hidden_layers,
+                kv_heads,
+                head_dim,
+                room,
+                dtype=self.run.cache_dtype,
+                device=self.device,
+            )
+
+        if isinstance(self.run, StaticForward):
+            return self.run.new_cache(capacity + spare, make)
+        return make(capacity + spare)
 
     def forward(
         self,
@@ -195,10 +202,13 @@ def wrap(
     """
     hf.eval()
     lean = next((family for family in LEAN_FAMILIES if family.supports(hf)), None)
-    if forward == "lean" and lean is None:
+    if forward in ("lean", "graphs") and lean is None:
         raise InputError(
             f"the lean forward does not support this model of type '{hf.config.model_type}'"
         )
+    if lean is not None and forward == "graphs":
+        static = StaticForward(lean(hf), captured=hf.device.type == "cuda")
+        return Model(name, hf, static, "graphs", tokenizer)
     if lean is not None and forward != "transformers":
         return Model(name, hf, lean(hf), "lean", tokenizer)
     return Model(name, hf, TransformersForward(hf), "transformers", tokenizer)
@@ -218,8 +228,9 @@ def load_model(
     source : str
     device : {"auto", "cpu", "cuda"}
     dtype : {"float32", "bfloat16", "float16"}
-    forward : {"auto", "lean", "transformers"}
-        auto takes the lean forward where it supports the model.
+    forward : {"auto", "lean", "graphs", "transformers"}
+        auto takes the lean forward where it supports the model; graphs replays it as CUDA
+        graphs (``engine.static_forward``).
 
     Raises
     ------

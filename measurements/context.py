@@ -66,7 +66,7 @@ class ModelInfo(Frozen):
 
     name: Annotated[str, Field(min_length=1)]
     family: str
-    forward: Literal["lean", "transformers"]
+    forward: Literal["lean", "graphs", "transformers"]
     num_parameters: PositiveCount
     num_layers: PositiveCount
     hidden_size: PositiveCount

@@ -170,7 +170,7 @@ def _every_method(
 @torch.inference_mode()
 def _forward_ratios(target: Model) -> dict[str, dict[str, float]]:
     """Transformers' forward over ours, same weights and cache, at 1 and at 8 tokens."""
-    if target.forward_kind != "lean":
+    if target.forward_kind == "transformers":
         return {}
     models = {"lean": target, "transformers": wrap("oracle", target.hf, forward="transformers")}
     context = min(128, target.context - max(FORWARD_WIDTHS))

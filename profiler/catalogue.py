@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from engine.diffusion.loading import load_diffusion
 from engine.drafters.base import Rewindable
@@ -20,7 +21,7 @@ from engine.heads.loading import load_heads, read_card
 from engine.heads.medusa import MedusaHeads
 from engine.heads.medusa_tree import medusa_tree
 from engine.heads.mtp import MtpModule
-from engine.katz import load_ngram
+from engine.katz import KatzTrigram, load_ngram
 from engine.model import Model
 from engine.trees import Growth, Tree
 from profiler.methods import Method, chain, static_tree
@@ -37,6 +38,14 @@ MEDUSA_NODES = 16
 NGRAMS = {"ngram-T1": "python-ngram-t1", "ngram-T1.5": "python-ngram"}
 DIFFUSION = "python-diffusion"
 MEDUSA, HYDRA, MTP = "python-medusa", "python-hydra", "python-mtp"
+TRAINED = {
+    DIFFUSION: "diffusion",
+    MEDUSA: "heads/medusa",
+    HYDRA: "heads/hydra",
+    MTP: "heads/mtp",
+    NGRAMS["ngram-T1.5"]: "work-ngram/ngram",
+}
+"""Where ``speculens train`` puts a drafter beside its pair, by the embedded one's name."""
 
 Maker = Callable[[Model, Model, Sequence[int]], list[Method]]
 
@@ -112,14 +121,45 @@ def _trees(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
     ]
 
 
+def drafter_source(name: str, model: Model) -> str:
+    """What ``speculens train`` left beside the model in place of an embedded drafter, else that.
+
+    Parameters
+    ----------
+    name : str
+        Of the embedded drafter.
+    model : Model
+        Whose folder's neighbours are looked at.
+    """
+    trained = Path(model.hf.name_or_path).parent / TRAINED.get(name, name)
+    return str(trained) if trained.is_dir() else name
+
+
+def _ngrams(model: Model) -> dict[str, KatzTrigram]:
+    """N-grams counted in the model's tokens, by level; the sharper one first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = {}
+    for level, name in NGRAMS.items():
+        try:
+            found[level] = load_ngram(drafter_source(name, model), model)
+        except InputError as error:
+            reason = error
+    if not found:
+        raise reason
+    return found
+
+
 def _staged(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
     last = gammas[-1]
     levels: list[Rewindable] = [LookupDrafter()]
     lowers: list[tuple[int, Rewindable]] = []
     with contextlib.suppress(InputError):  # counted for the embedded draft, of use to no other
-        ngrams = [
-            NgramDrafter(load_ngram(source, draft), level=name) for name, source in NGRAMS.items()
-        ]
+        ngrams = [NgramDrafter(ngram, level=name) for name, ngram in _ngrams(draft).items()]
         # where the text repeats itself the copy is right more often than the count
         both = FallbackDrafter(LookupDrafter(min_ngram=2), ngrams[0])
         lowers = [(gamma, both) for gamma in (*gammas, STAGED)]
@@ -148,10 +188,10 @@ def _ngram(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
         Method(
             "ngram",
             {"num_draft_tokens": gammas[0], "counted": name},
-            NgramDrafter(load_ngram(source, target)),
+            NgramDrafter(ngram),
             Tree.chain(gammas[0]),
         )
-        for name, source in NGRAMS.items()
+        for name, ngram in _ngrams(target).items()
     ]
 
 
@@ -163,7 +203,7 @@ def _lookup(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 
 def _diffusion(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    model = load_diffusion(DIFFUSION, target)
+    model = load_diffusion(drafter_source(DIFFUSION, target), target)
     return [
         Method(
             "diffusion",
@@ -176,11 +216,12 @@ def _diffusion(target: Model, draft: Model, gammas: Sequence[int]) -> list[Metho
 
 
 def _medusa(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    heads = load_heads(MEDUSA, target)
+    source = drafter_source(MEDUSA, target)
+    heads = load_heads(source, target)
     if not isinstance(heads, MedusaHeads):
-        raise InputError(f"'{MEDUSA}' holds other heads than Medusa's")
+        raise InputError(f"'{source}' holds other heads than Medusa's")
     drafter = MedusaDrafter(heads)
-    tree = _rank_tree(MEDUSA)
+    tree = _rank_tree(source)
     typical: dict[str, int | float | str] = {"nodes": MEDUSA_NODES, "rule": "typical"}
     return [
         Method("medusa", {"num_draft_tokens": 3}, drafter, Tree.chain(3)),
@@ -191,11 +232,12 @@ def _medusa(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 
 def _hydra(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    heads = load_heads(HYDRA, target)
+    source = drafter_source(HYDRA, target)
+    heads = load_heads(source, target)
     if not isinstance(heads, HydraHeads):
-        raise InputError(f"'{HYDRA}' holds other heads than Hydra's")
+        raise InputError(f"'{source}' holds other heads than Hydra's")
     drafter = HydraDrafter(heads)
-    tree = _rank_tree(HYDRA)
+    tree = _rank_tree(source)
     return [
         Method("hydra", {"num_draft_tokens": 3}, drafter, Tree.chain(3)),
         Method("hydra", {"nodes": MEDUSA_NODES}, drafter, tree),
@@ -209,9 +251,10 @@ def _rank_tree(source: str) -> Tree:
 
 
 def _mtp(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    module = load_heads(MTP, target)
+    source = drafter_source(MTP, target)
+    module = load_heads(source, target)
     if not isinstance(module, MtpModule):
-        raise InputError(f"'{MTP}' holds no MTP module")
+        raise InputError(f"'{source}' holds no MTP module")
     drafter = MtpDrafter(module)
     return [
         Method("mtp", {"num_draft_tokens": gamma}, drafter, Tree.chain(gamma)) for gamma in gammas

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from app.pair import DEFAULT_TEMPERATURES, PairOptions
-from app.terminal import notice, output, print_json, progress_bar, table
+from app.studies.decoding import decode_all
+from app.terminal import notice, output, print_json, progress_bar, resumable, table
 from app.words import method_name
 from measurements import ComparisonRecord, MethodRow, Sampling, save_record
 
@@ -21,6 +22,7 @@ def run(
     draft_lengths: Sequence[int] | None,
     trees: Sequence[str],
     out: Path | None,
+    state: Path | None,
     as_json: bool,
 ) -> None:
     """Decode with each method and print one row per method, parameters and sampling."""
@@ -40,10 +42,14 @@ def run(
     encoded = encode_checked(target, draft, prompts, pair.new_tokens)
     names = tuple(name.strip() for name in methods.split(","))
     wanted = catalogue(target, draft, names, tuple(draft_lengths or GAMMAS), trees)
-    with progress_bar() as show:
-        runs = measure(
-            target, encoded, plan, wanted, report=lambda s: show(s.what, s.done, s.total)
-        )
+    if state is not None:
+        with resumable():
+            runs = decode_all(pair, target, draft, wanted, samplings, state).runs
+    else:
+        with progress_bar() as show:
+            runs = measure(
+                target, encoded, plan, wanted, report=lambda s: show(s.what, s.done, s.total)
+            )
     rows = [
         setting_row([r for r in runs if (r.sampling, r.method) == key], runs)
         for key in dict.fromkeys((s, r.method) for s in plan.samplings for r in runs)

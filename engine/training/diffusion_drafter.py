@@ -13,7 +13,8 @@ from engine.errors import InputError
 from engine.model import Model, check_same_tokenizer
 from engine.prompts import held_out_prompts
 from engine.training.diffusion import DiffusionRecipe, train_diffusion
-from engine.training.pair import Corpus, PairRecipe, build_corpus
+from engine.training.pair import Corpus, build_corpus
+from engine.training.recipes import PairRecipe
 from engine.training.tokenizer import save_tokenizer
 from engine.training.trainer import Budget, Progress
 from engine.trees import Tree

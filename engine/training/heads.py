@@ -5,8 +5,8 @@ same text; deeper heads weigh less. A head that only sees the past learns the
 mean of the target's laws, which is the best it can propose.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class HeadsRecipe:
         Weight of a depth relative to the one above it.
     matrix_rate, other_rate : float
         Learning rates; see ``engine.training.trainer.make_optimizers``.
+    shape : mapping
+        Further arguments of the heads' constructor, such as ``inner``.
     """
 
     depth: int = DEPTH
@@ -54,9 +56,10 @@ class HeadsRecipe:
     decay: float = 0.8
     matrix_rate: float = 1.2e-2
     other_rate: float = 3e-3
+    shape: Mapping[str, int] = field(default_factory=dict)
 
 
-RECIPES = {
+RECIPES: Mapping[str, HeadsRecipe] = {
     "medusa": HeadsRecipe(),
     "hydra": HeadsRecipe(),
     "mtp": HeadsRecipe(depth=4, batch=4, length=256, positions=128, matrix_rate=6e-3),
@@ -84,6 +87,8 @@ def make_heads(
     work: Path,
     out: Path,
     *,
+    recipes: Mapping[str, HeadsRecipe] | None = None,
+    chunk: int = 32,
     seed: int = 0,
     report: Callable[[str, Progress], None] = lambda kind, progress: None,
 ) -> dict[str, Path]:
@@ -101,6 +106,10 @@ def make_heads(
     budget : HeadsBudget
     work, out : Path
         For caches and checkpoints; for the folders of heads, named by kind.
+    recipes : mapping, optional
+        By kind; ``RECIPES`` by default.
+    chunk : int
+        Windows collected at a time.
     seed : int
     report : callable
         Receives the kind and a Progress after every step.
@@ -109,7 +118,8 @@ def make_heads(
     -------
     dict of str to Path
     """
-    store = collect(target, streams, work / "features", budget.collecting, seed=seed)
+    recipes = RECIPES if recipes is None else recipes
+    store = collect(target, streams, work / "features", budget.collecting, batch=chunk, seed=seed)
     text, greedy = held_out_windows(target, streams, batch=32)
     mixed = Windows(
         torch.cat([text.tokens[:4], greedy.tokens[:4]]),
@@ -124,10 +134,11 @@ def make_heads(
             mixed,
             budget.training,
             work / f"{kind}.pt",
+            recipe=recipes[kind],
             seed=seed,
             report=partial(report, kind),
         )
-        recipe = RECIPES[kind]
+        recipe = recipes[kind]
         training = {
             "objective": "KL from the target, corpus text and the target's own continuations",
             "parameters": sum(p.numel() for p in heads.parameters()),
@@ -185,7 +196,7 @@ def train_heads(
     chosen = recipe or RECIPES[kind]
     torch.manual_seed(seed)
     ends = TargetEnds.of(target)
-    heads = new_heads(kind, ends, chosen.depth).to(target.device).train()
+    heads = new_heads(kind, ends, chosen.depth, chosen.shape).to(target.device).train()
 
     def loss_of(rng: np.random.Generator) -> torch.Tensor:
         windows = store.sample(chosen.batch, chosen.length, rng)
@@ -212,10 +223,12 @@ def train_heads(
     return heads.eval(), last
 
 
-def new_heads(kind: str, ends: TargetEnds, depth: int) -> Heads:
+def new_heads(
+    kind: str, ends: TargetEnds, depth: int, shape: Mapping[str, int] | None = None
+) -> Heads:
     """Untrained heads: at first all of them say what the target's own output head says."""
     options = {} if kind == "mtp" else {"num_heads": depth}
-    return KINDS[kind](ends, **options)
+    return KINDS[kind](ends, **options, **(shape or {}))
 
 
 def mean_loss(

@@ -1,74 +1,30 @@
-"""The recipe of the embedded pair: pretrain a target, distil a draft from it.
+"""Train a pair: pretrain a target, distil a draft from it.
 
-Shapes are chosen for a CPU, where per-layer overhead dominates: a deep and
+Shapes of the embedded pair are chosen for a CPU, where per-layer overhead dominates: a deep and
 narrow target with a one-layer draft has a cost ratio near 0.1, as large
 models have on a GPU (docs/decisions/0001-embedded-pair.md).
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.training.corpus import HELD_OUT, Document, clean, package_documents, stdlib_documents
 from engine.training.data import Stream, encode_stream, evaluation_batches, sample_batch
+from engine.training.recipes import ModelRecipe, PairRecipe
 from engine.training.tokenizer import save_tokenizer, train_tokenizer
 from engine.training.trainer import Budget, Progress, make_optimizers, train
 
 SHARD_SIZE = "14MB"
-
-
-@dataclass(frozen=True)
-class PairRecipe:
-    """Everything that decides what the embedded pair becomes.
-
-    Attributes
-    ----------
-    vocab_size, context : int
-        Tokenizer size and longest sequence. [tokens]
-    hidden, intermediate, heads : int
-        Widths shared by target and draft.
-    target_layers, draft_layers : int
-    batch, length : int
-        Training windows per step and tokens per window.
-    stdlib_weight : float
-        Share of training windows drawn from the standard library.
-    package_bytes : int
-        How much package source enters the corpus. [bytes]
-    """
-
-    vocab_size: int = 4096
-    context: int = 1024
-    hidden: int = 256
-    intermediate: int = 640
-    heads: int = 4
-    target_layers: int = 16
-    draft_layers: int = 1
-    batch: int = 8
-    length: int = 512
-    stdlib_weight: float = 0.35
-    package_bytes: int = 40_000_000
-
-    def config(self, layers: int, vocab_size: int) -> LlamaConfig:
-        """Transformers configuration of a model with this many layers."""
-        return LlamaConfig(
-            vocab_size=vocab_size,
-            hidden_size=self.hidden,
-            intermediate_size=self.intermediate,
-            num_hidden_layers=layers,
-            num_attention_heads=self.heads,
-            num_key_value_heads=self.heads,
-            max_position_embeddings=self.context,
-            tie_word_embeddings=True,
-            bos_token_id=0,
-            eos_token_id=0,
-            initializer_range=0.02,
-        )
+CORPUS = "corpus.json"
 
 
 @dataclass(frozen=True)
@@ -81,29 +37,47 @@ class Corpus:
 
 
 def build_corpus(recipe: PairRecipe, work: Path) -> Corpus:
-    """Collect, clean and encode the corpus; cached in work."""
-    seen: set[str] = set()
-    stdlib = clean(stdlib_documents(), seen)
-    packages = _subset(clean(package_documents(), seen), recipe.package_bytes)
+    """Collect, clean and encode the corpus; what work holds already is not read again."""
     folder = work / "tokenizer"
+    if (work / CORPUS).exists():
+        return _cached_corpus(work)
+    seen: set[str] = set()
+    documents = {"stdlib": clean(stdlib_documents(), seen)}
+    weights = {"stdlib": 1.0}
+    if recipe.package_bytes:
+        packages = _subset(clean(package_documents(), seen), recipe.package_bytes)
+        documents["packages"] = packages
+        weights = {"stdlib": recipe.stdlib_weight, "packages": 1 - recipe.stdlib_weight}
     if (folder / "tokenizer.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     else:
-        sample = [d.text for d in stdlib] + [d.text for d in packages][::4]
+        strides = {"stdlib": 1, "packages": recipe.tokenizer_stride}
+        sample = [d.text for name, some in documents.items() for d in some[:: strides[name]]]
         tokenizer = train_tokenizer(sample, recipe.vocab_size, recipe.context)
         save_tokenizer(tokenizer, folder)
-    streams = [
-        Stream(encode_stream(stdlib, tokenizer, work / "stdlib.npy"), recipe.stdlib_weight),
-        Stream(encode_stream(packages, tokenizer, work / "packages.npy"), 1 - recipe.stdlib_weight),
-    ]
-    description = {
-        "stdlib_files": len(stdlib),
-        "stdlib_tokens": len(streams[0].tokens),
-        "package_files": len(packages),
-        "package_tokens": len(streams[1].tokens),
-        "held_out_modules": list(HELD_OUT),
+    lengths = {
+        name: len(encode_stream(some, tokenizer, work / f"{name}.npy"))
+        for name, some in documents.items()
     }
-    return Corpus(tokenizer, streams, description)
+    description: dict[str, object] = {"held_out_modules": list(HELD_OUT)}
+    for name, some in documents.items():
+        kind = name.removesuffix("s")
+        description |= {f"{kind}_files": len(some), f"{kind}_tokens": lengths[name]}
+    known = json.dumps({"weights": weights, "description": description})
+    partial = (work / CORPUS).with_suffix(".partial")
+    partial.write_text(known)
+    partial.replace(work / CORPUS)
+    return _cached_corpus(work)
+
+
+def _cached_corpus(work: Path) -> Corpus:
+    known = json.loads((work / CORPUS).read_text())
+    streams = [
+        Stream(np.load(work / f"{name}.npy", mmap_mode="r"), weight)
+        for name, weight in known["weights"].items()
+    ]
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
+    return Corpus(tokenizer, streams, known["description"])
 
 
 def train_target(
@@ -114,32 +88,23 @@ def train_target(
     *,
     device: str = "cpu",
     seed: int = 0,
+    compiled: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> LlamaForCausalLM:
-    """Pretrain the target on next-token prediction and save it under work/target."""
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(recipe.config(recipe.target_layers, len(corpus.tokenizer)))
-    model.to(device).train()
-    held_out = evaluation_batches(corpus.streams, 8, recipe.length, 2)
+) -> PreTrainedModel:
+    """Pretrain the target on next-token prediction and save it under work/target.
+
+    ``compiled`` runs it through torch.compile, which pays for itself on a GPU after a minute.
+    """
+    model = _new_model(recipe.target, recipe, corpus, seed, device)
+    forward = torch.compile(model) if compiled else model
 
     def loss_on(batch: torch.Tensor) -> torch.Tensor:
-        batch = batch.to(device)
-        logits = _logits(model, batch[:, :-1], device)
+        batch = _to(batch, device)
+        logits = _logits(forward, batch[:, :-1], device)
         return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
 
-    def loss_of(rng: np.random.Generator) -> torch.Tensor:
-        return loss_on(sample_batch(corpus.streams, recipe.batch, recipe.length, rng))
-
-    last = train(
-        model,
-        make_optimizers(model, matrix_rate=4e-3, other_rate=3e-3),
-        loss_of,
-        lambda: _mean_loss(loss_on, held_out),
-        budget,
-        work / "target.pt",
-        seed=seed,
-        report=report,
-    )
+    last = _fit(model, recipe.target, recipe, corpus, loss_on, budget, work / "target.pt",
+                seed, report)  # fmt: skip
     _save_model(model, corpus, recipe, last, "next-token cross-entropy", work / "target")
     return model
 
@@ -147,55 +112,93 @@ def train_target(
 def distil_draft(
     recipe: PairRecipe,
     corpus: Corpus,
-    target: LlamaForCausalLM,
+    target: PreTrainedModel,
     budget: Budget,
     work: Path,
     *,
     device: str = "cpu",
     seed: int = 0,
+    compiled: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> LlamaForCausalLM:
+) -> PreTrainedModel:
     """Distil a draft on the target's distribution and save it under work/draft.
 
     The loss is KL(target || draft) per position: a bound on the total
-    variation, hence on the rejection rate. Embedding, final norm and first
-    layer start as the target's.
+    variation, hence on the rejection rate. In the Llama family, where widths agree, embedding,
+    final norm and first layers start as the target's.
     """
-    torch.manual_seed(seed)
-    draft = LlamaForCausalLM(recipe.config(recipe.draft_layers, len(corpus.tokenizer)))
-    draft.model.embed_tokens.load_state_dict(target.model.embed_tokens.state_dict())
-    draft.model.norm.load_state_dict(target.model.norm.state_dict())
-    for mine, theirs in zip(draft.model.layers, target.model.layers, strict=False):
-        mine.load_state_dict(theirs.state_dict())
-    draft.to(device).train()
+    draft = _new_model(recipe.draft, recipe, corpus, seed, device)
     target.to(device).eval()
-    held_out = evaluation_batches(corpus.streams, 8, recipe.length, 2)
+    alike = recipe.draft.family == "llama" and recipe.draft.hidden == recipe.target.hidden
+    if alike and recipe.target.family == "llama":
+        draft.model.embed_tokens.load_state_dict(target.model.embed_tokens.state_dict())
+        draft.model.norm.load_state_dict(target.model.norm.state_dict())
+        for mine, theirs in zip(draft.model.layers, target.model.layers, strict=False):
+            mine.load_state_dict(theirs.state_dict())
+    forward, teacher = (torch.compile(m) if compiled else m for m in (draft, target))
 
     def loss_on(batch: torch.Tensor) -> torch.Tensor:
-        batch = batch.to(device)
+        batch = _to(batch, device)
         with torch.no_grad():
-            wanted = _logits(target, batch[:, :-1], device).log_softmax(-1)
-        got = _logits(draft, batch[:, :-1], device).log_softmax(-1)
+            wanted = _logits(teacher, batch[:, :-1], device).log_softmax(-1)
+        got = _logits(forward, batch[:, :-1], device).log_softmax(-1)
         return F.kl_div(got, wanted, log_target=True, reduction="none").sum(-1).mean()
 
-    def loss_of(rng: np.random.Generator) -> torch.Tensor:
-        return loss_on(sample_batch(corpus.streams, recipe.batch, recipe.length, rng))
-
-    last = train(
-        draft,
-        make_optimizers(draft, matrix_rate=4e-3, other_rate=3e-3),
-        loss_of,
-        lambda: _mean_loss(loss_on, held_out),
-        budget,
-        work / "draft.pt",
-        seed=seed,
-        report=report,
-    )
+    last = _fit(draft, recipe.draft, recipe, corpus, loss_on, budget, work / "draft.pt",
+                seed, report)  # fmt: skip
     _save_model(draft, corpus, recipe, last, "KL from the target", work / "draft")
     return draft
 
 
-def _logits(model: LlamaForCausalLM, tokens: torch.Tensor, device: str) -> torch.Tensor:
+def _new_model(
+    model: ModelRecipe, recipe: PairRecipe, corpus: Corpus, seed: int, device: str
+) -> PreTrainedModel:
+    """A model with fresh weights, in float32."""
+    torch.manual_seed(seed)
+    config = model.config(len(corpus.tokenizer), recipe.context)
+    with torch.device(device):
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
+
+
+def _fit(
+    model: PreTrainedModel,
+    one: ModelRecipe,
+    recipe: PairRecipe,
+    corpus: Corpus,
+    loss_on: Callable[[torch.Tensor], torch.Tensor],
+    budget: Budget,
+    checkpoint: Path,
+    seed: int,
+    report: Callable[[Progress], None],
+) -> Progress:
+    windows = recipe.windows_per_forward
+    held_out = evaluation_batches(corpus.streams, windows, recipe.length, max(2, 16 // windows))
+
+    def loss_of(rng: np.random.Generator) -> torch.Tensor:
+        return loss_on(sample_batch(corpus.streams, windows, recipe.length, rng))
+
+    return train(
+        model,
+        make_optimizers(model, one.matrix_rate, one.other_rate, recipe.optimizer),
+        loss_of,
+        lambda: _mean_loss(loss_on, held_out),
+        budget,
+        checkpoint,
+        seed=seed,
+        accumulate=recipe.batch // windows,
+        checkpoint_every_s=recipe.checkpoint_every_s,
+        report=report,
+    )
+
+
+def _to(batch: torch.Tensor, device: str) -> torch.Tensor:
+    """The batch on the device, copied while it is still busy with what came before."""
+    if torch.device(device).type != "cuda":
+        return batch.to(device)
+    return batch.pin_memory().to(device, non_blocking=True)
+
+
+def _logits(model: Callable[..., Any], tokens: torch.Tensor, device: str) -> torch.Tensor:
     with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
         return model(input_ids=tokens, use_cache=False).logits.float()
 
@@ -215,7 +218,7 @@ def _subset(documents: list[Document], max_bytes: int) -> list[Document]:
 
 
 def _save_model(
-    model: LlamaForCausalLM,
+    model: PreTrainedModel,
     corpus: Corpus,
     recipe: PairRecipe,
     last: Progress,
@@ -223,15 +226,14 @@ def _save_model(
     folder: Path,
 ) -> None:
     """Write bfloat16 safetensors shards, tokenizer and model card."""
-    saved = LlamaForCausalLM(model.config)
-    saved.load_state_dict(model.state_dict())
-    saved.to(torch.bfloat16).save_pretrained(folder, max_shard_size=SHARD_SIZE)
+    saved = copy.deepcopy(model).to(torch.bfloat16)
+    saved.save_pretrained(folder, max_shard_size=SHARD_SIZE)
     save_tokenizer(corpus.tokenizer, folder)
     card = {
         "objective": objective,
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": last.step,
-        "training_tokens": last.step * recipe.batch * recipe.length,
+        "training_tokens": last.step * recipe.tokens_per_step,
         "training_minutes": round(last.worked_s / 60, 1),
         "held_out_loss_nats_per_token": round(last.evaluation or float("nan"), 4),
         "corpus": corpus.description,

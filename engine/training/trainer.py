@@ -6,11 +6,14 @@ and, when the budget is counted in steps, the same loss curve.
 """
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -71,28 +74,41 @@ def learning_rate_factor(share: float) -> float:
 
 
 def make_optimizers(
-    model: nn.Module, matrix_rate: float, other_rate: float
+    model: nn.Module,
+    matrix_rate: float,
+    other_rate: float,
+    kind: Literal["muon", "adamw"] = "muon",
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside layers, AdamW for embeddings, heads and norms.
+    """Muon or AdamW for the matrices inside layers, AdamW for embeddings, heads and norms.
 
-    Muon is cheaper per token of progress than AdamW at these sizes; embeddings
-    and vectors are outside what it is defined for.
+    Muon is cheaper per token of progress than AdamW at small sizes; embeddings
+    and vectors are outside what it is defined for. AdamW decays matrices alone.
     """
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
-        (matrices if inner else others).append(parameter)
+        table = id(parameter) in tables or "embed" in name or "lm_head" in name
+        (matrices if parameter.ndim == 2 and not table else others).append(parameter)
+    fused = any(p.is_cuda for p in (*matrices, *others))
     optimizers: list[torch.optim.Optimizer] = []
-    if matrices:
+    if matrices and kind == "muon":
         optimizers.append(
             torch.optim.Muon(
                 matrices, lr=matrix_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
             )
         )
-    optimizers.append(torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.95), weight_decay=0.0))
+    elif matrices:
+        optimizers.append(
+            torch.optim.AdamW(
+                matrices, lr=matrix_rate, betas=(0.9, 0.95), weight_decay=0.1, fused=fused
+            )
+        )
+    optimizers.append(
+        torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
+    )
     return optimizers
 
 
@@ -105,11 +121,14 @@ def train(
     checkpoint: Path,
     *,
     seed: int = 0,
+    accumulate: int = 1,
     checkpoint_every_s: float = 120.0,
     evaluate_every: int = 100,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Run the budget down, resuming from checkpoint if it exists.
+
+    Ctrl-C takes effect behind the step and what it did is saved.
 
     Parameters
     ----------
@@ -125,6 +144,8 @@ def train(
         File that holds everything needed to continue; written atomically.
     seed : int
         Seeds the batches; step k draws from ``default_rng((seed, k))``.
+    accumulate : int
+        Batches whose mean loss makes a step.
     checkpoint_every_s, evaluate_every
         Work between two checkpoints [s]; steps between two evaluations.
     report : callable
@@ -139,31 +160,64 @@ def train(
     base_rates = [[g["base_lr"] for g in o.param_groups] for o in _with_base_rates(optimizers)]
     saved_at = worked_s
     loss_value = math.nan
-    while (share := budget.progress(step, worked_s)) < 1.0:
-        started = time.perf_counter()
-        for optimizer, rates in zip(optimizers, base_rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * learning_rate_factor(share)
-        loss = loss_of(np.random.default_rng((seed, step)))
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        step += 1
-        loss_value = float(loss.detach())
-        if not math.isfinite(loss_value):
-            raise FloatingPointError(f"training loss became {loss_value} at step {step}")
-        worked_s += time.perf_counter() - started
-        evaluation = evaluate() if step % evaluate_every == 0 else None
-        report(Progress(step, share, loss_value, worked_s, evaluation))
-        if worked_s - saved_at >= checkpoint_every_s:
-            _save(model, optimizers, step, worked_s, checkpoint)
-            saved_at = worked_s
-    _save(model, optimizers, step, worked_s, checkpoint)
+    with _interrupts_held() as interrupted:
+        while (share := budget.progress(step, worked_s)) < 1.0:
+            started = time.perf_counter()
+            for optimizer, rates in zip(optimizers, base_rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * learning_rate_factor(share)
+            loss_value = _step(model, optimizers, loss_of, (seed, step), accumulate)
+            step += 1
+            if not math.isfinite(loss_value):
+                raise FloatingPointError(f"training loss became {loss_value} at step {step}")
+            worked_s += time.perf_counter() - started
+            evaluation = evaluate() if step % evaluate_every == 0 else None
+            report(Progress(step, share, loss_value, worked_s, evaluation))
+            if interrupted() or worked_s - saved_at >= checkpoint_every_s:
+                _save(model, optimizers, step, worked_s, checkpoint)
+                saved_at = worked_s
+            if interrupted():
+                raise KeyboardInterrupt
+    if saved_at != worked_s:
+        _save(model, optimizers, step, worked_s, checkpoint)
     last = Progress(step, 1.0, loss_value, worked_s, evaluate())
     report(last)
     return last
+
+
+def _step(
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    loss_of: Callable[[np.random.Generator], torch.Tensor],
+    seeds: tuple[int, int],
+    accumulate: int,
+) -> float:
+    """One step of all optimizers on the mean of some batches; its loss."""
+    rng = np.random.default_rng(seeds)
+    losses = []
+    for _ in range(accumulate):
+        loss = loss_of(rng) / accumulate
+        loss.backward()
+        losses.append(loss.detach())
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return float(torch.stack(losses).sum())  # one read, which waits for the device
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, which would else leave weights changed in part."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # signals reach the main thread alone
+        return
+    pressed = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.set())
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _with_base_rates(optimizers: list[torch.optim.Optimizer]) -> list[torch.optim.Optimizer]:

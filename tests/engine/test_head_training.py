@@ -158,13 +158,13 @@ def test_the_recipe_makes_heads_that_load_draft_and_say_what_they_are(
         lambda *a, **k: (described(target, TEXT), described(target, TEXT)),
     )
     monkeypatch.setattr(
-        recipe, "collect", lambda *a, **k: collect(*a, **k, batch=4, length=24, prompt_length=10)
+        recipe, "collect", lambda *a, **k: collect(*a, **k, length=24, prompt_length=10)
     )
     budget = HeadsBudget(Budget(steps=2), Budget(steps=20))
     seen: list[str] = []
     folders = make_heads(
         list(KINDS), target, streams, budget, tmp_path / "work", tmp_path / "out",
-        report=lambda kind, progress: seen.append(kind),
+        chunk=4, report=lambda kind, progress: seen.append(kind),
     )  # fmt: skip
     assert set(seen) == set(folders) == set(KINDS)
     for kind, folder in folders.items():

@@ -19,7 +19,7 @@ from engine.training.corpus import (
     stdlib_documents,
 )
 from engine.training.data import Stream, evaluation_batches, sample_batch
-from engine.training.pair import PairRecipe
+from engine.training.recipes import ModelRecipe, PairRecipe
 from engine.training.trainer import Budget, Progress, make_optimizers, train
 
 
@@ -116,8 +116,9 @@ def test_the_train_command_makes_a_pair_that_loads_and_is_not_trained_twice(
     monkeypatch.setattr(pair, "stdlib_documents", lambda: texts[:20])
     monkeypatch.setattr(pair, "package_documents", lambda: texts[20:])
     recipe = PairRecipe(
-        vocab_size=300, context=64, hidden=32, intermediate=48, heads=2, target_layers=2,
-        batch=2, length=16,
+        target=ModelRecipe("a-target", "llama", 2, 32, 48, 2),
+        draft=ModelRecipe("a-draft", "llama", 1, 32, 48, 2),
+        vocab_size=300, context=64, batch=2, length=16,
     )  # fmt: skip
     folders = command.run(["pair"], tmp_path, None, 3, "cpu", 0, recipe=recipe)
     target, draft = load_model(folders["target"]), load_model(folders["draft"])
