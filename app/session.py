@@ -49,10 +49,10 @@ class Extent:
 
 EXTENTS: Mapping[str, Extent] = {
     "gpt2-large-python": Extent(
-        target=("--minutes", "8"), draft=("--minutes", "2.5"), drafters=("--minutes", "3.5"),
+        target=("--minutes", "6.5"), draft=("--minutes", "2"), drafters=("--minutes", "3"),
         names=("gpt2-large-python", "gpt2-40m-python"),
         prompts=8, new_tokens=128, blocks=4, methods="all", questions="sizes,context,batch",
-        plan="full",
+        plan="quick",
     ),
     "embedded": Extent(
         target=("--minutes", "50"), draft=("--minutes", "14"), drafters=("--minutes", "60"),
@@ -63,7 +63,7 @@ EXTENTS: Mapping[str, Extent] = {
     "tiny": Extent(
         target=("--steps", "3"), draft=("--steps", "3"), drafters=("--steps", "2"),
         names=("tiny-target", "tiny-draft"),
-        prompts=2, new_tokens=12, blocks=2, methods="chain,lookup,medusa", questions="context",
+        prompts=2, new_tokens=12, blocks=2, methods="medusa", questions="context",
         plan="quick",
     ),
 }  # fmt: skip
@@ -112,7 +112,9 @@ def commands(
         ],
         "profile": ["profile", *some, *methods, *blocks],
         "stages": ["transfer", *measured, "--questions", extent.questions, *blocks],
-        "decode": ["compare", *some, *methods, "--state", str(state / "decode")],
+        "decode": [
+            "compare", *some, *methods, "--temperature", "0", "--state", str(state / "decode"),
+        ],
         "reproduce-staged": [
             "reproduce", "staged", *some, "--quick", *ngram, "--state", str(state / "staged"),
         ],

@@ -125,7 +125,7 @@ def _do(
     _forget_models()
     print(printed.getvalue(), end="", flush=True)
     if code == 0:
-        log.finish(piece, took, printed.getvalue(), json_wanted="--json" in arguments)
+        log.finish(piece, took, printed.getvalue())
     elif code == INTERRUPTED and rang:
         log.say(f"{piece} stopped after {took}: time ran out; the same command goes on with it")
         return TIME_RAN_OUT
@@ -212,10 +212,10 @@ class _Log:
         with (self.out / "session.log").open("a", encoding="utf-8") as file:
             file.write(f"{_now()} {line}\n")
 
-    def finish(self, piece: str, took: str, printed: str, *, json_wanted: bool) -> None:
+    def finish(self, piece: str, took: str, printed: str) -> None:
         """Keep what the piece printed, and that it is done."""
-        ending = "json" if json_wanted else "txt"
-        (self.out / f"{piece}.{ending}").write_text(printed, encoding="utf-8")
+        # .json is for records: what is none would be listed as a broken one
+        (self.out / f"{piece}.txt").write_text(printed, encoding="utf-8")
         self.done[piece] = _now()
         partial = self._known.with_suffix(".partial")
         partial.write_text(json.dumps(self._state, indent=1), encoding="utf-8")

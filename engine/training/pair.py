@@ -23,7 +23,6 @@ from engine.training.recipes import ModelRecipe, PairRecipe
 from engine.training.tokenizer import save_tokenizer, train_tokenizer
 from engine.training.trainer import Budget, Progress, make_optimizers, train
 
-SHARD_SIZE = "14MB"
 CORPUS = "corpus.json"
 
 
@@ -227,7 +226,7 @@ def _save_model(
 ) -> None:
     """Write bfloat16 safetensors shards, tokenizer and model card."""
     saved = copy.deepcopy(model).to(torch.bfloat16)
-    saved.save_pretrained(folder, max_shard_size=SHARD_SIZE)
+    saved.save_pretrained(folder, max_shard_size=recipe.shard_size)
     save_tokenizer(corpus.tokenizer, folder)
     card = {
         "objective": objective,

@@ -75,6 +75,8 @@ class PairRecipe:
         For the matrices inside layers; AdamW for the rest.
     checkpoint_every_s : float
         Work between two checkpoints. [s]
+    shard_size : str
+        Largest file of saved weights.
     stdlib_weight : float
         Share of training windows drawn from the standard library.
     package_bytes : int
@@ -92,6 +94,7 @@ class PairRecipe:
     micro_batch: int | None = None
     optimizer: Literal["muon", "adamw"] = "muon"
     checkpoint_every_s: float = 120.0
+    shard_size: str = "14MB"
     stdlib_weight: float = 0.35
     package_bytes: int = 40_000_000
     tokenizer_stride: int = 4
@@ -125,6 +128,7 @@ GPT2_LARGE_PYTHON = PairRecipe(
     micro_batch=8,
     optimizer="adamw",
     checkpoint_every_s=300.0,
+    shard_size="2GB",
     package_bytes=400_000_000,
     tokenizer_stride=16,
 )

@@ -1,10 +1,13 @@
 import contextlib
+import itertools
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from app.commands import train as command
 from engine.errors import InputError
@@ -19,8 +22,10 @@ from engine.training.corpus import (
     stdlib_documents,
 )
 from engine.training.data import Stream, evaluation_batches, sample_batch
+from engine.training.presets import preset
 from engine.training.recipes import ModelRecipe, PairRecipe
 from engine.training.trainer import Budget, Progress, make_optimizers, train
+from tests.tiny_models import tiny_gpt2
 
 
 def test_held_out_modules_never_enter_the_corpus() -> None:
@@ -94,6 +99,76 @@ def test_an_interrupted_training_resumes_to_the_same_loss_curve(tmp_path: Path) 
     # the step that was interrupted had not been saved and is done again
     assert first[:14] + rest == whole
     assert whole[-1] < 0.8 * whole[0]
+
+
+def test_accumulated_batches_make_the_step_of_their_union(tmp_path: Path) -> None:
+    x = torch.arange(8)
+    found = []
+    for pieces in (1, 4):
+        model = Toy()
+        parts = itertools.cycle(x.chunk(pieces))
+
+        def loss(rng: np.random.Generator, model=model, parts=parts) -> torch.Tensor:
+            part = next(parts)
+            logits = model.lm_head(torch.relu(model.inner(model.embed(part))))
+            return nn.functional.cross_entropy(logits, part + 1)
+
+        last = train(
+            model, make_optimizers(model, 1e-2, 1e-2, "adamw"), loss, lambda: 0.0,
+            Budget(steps=3), tmp_path / f"{pieces}.pt", accumulate=pieces,
+        )  # fmt: skip
+        found.append([last.loss, *(p.detach() for p in model.parameters())])
+    for whole, cut in zip(*found, strict=True):
+        torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_ctrl_c_waits_for_the_step_and_what_it_did_is_saved(tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def report(progress: Progress) -> None:
+        losses.append(progress.loss)
+        if len(losses) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    model = Toy()
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            model, make_optimizers(model, 1e-2, 1e-2), model.loss, lambda: 0.0, Budget(steps=40),
+            tmp_path / "toy.pt", report=report,
+        )  # fmt: skip
+    assert len(losses) == 5
+    assert losses + run(tmp_path, Budget(steps=40)) == run_whole(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def run_whole(folder: Path) -> list[float]:
+    """Losses of an uninterrupted run."""
+    (folder / "whole").mkdir()
+    return run(folder / "whole", Budget(steps=40))
+
+
+def test_embeddings_are_never_given_to_the_optimizer_of_matrices() -> None:
+    hf = tiny_gpt2()
+    matrices, others = make_optimizers(hf, 1e-3, 1e-3, "muon")
+    tables = {id(hf.transformer.wte.weight), id(hf.transformer.wpe.weight)}
+    assert not tables & {id(p) for group in matrices.param_groups for p in group["params"]}
+    assert tables <= {id(p) for group in others.param_groups for p in group["params"]}
+
+
+def test_presets_are_the_sizes_they_say() -> None:
+    """GPT-2 Large has 774M parameters, 762M of them in the staged paper's count, with 50257
+    tokens; ours has 32768. Its draft has 40M (arXiv:2308.04623, section 4)."""
+    recipe = preset("gpt2-large-python").pair
+    sizes = []
+    for model in (recipe.target, recipe.draft):
+        with torch.device("meta"):
+            made = AutoModelForCausalLM.from_config(model.config(recipe.vocab_size, recipe.context))
+        sizes.append(made.num_parameters() / 1e6)
+    assert sizes == [pytest.approx(752, abs=2), pytest.approx(40, abs=1)]
+    with pytest.raises(InputError, match="preset must be one of embedded, "):
+        preset("huge")
+    with pytest.raises(InputError, match="8 windows cannot be cut into forwards of 3"):
+        PairRecipe(micro_batch=3)
 
 
 def test_a_time_budget_ends_the_run(tmp_path: Path) -> None:

@@ -16,8 +16,13 @@ from engine.katz import load_ngram
 from engine.model import load_model
 from engine.training import pair
 from engine.training.corpus import Document
+from engine.training.presets import preset
 from measurements import scan
 from profiler.catalogue import catalogue
+from simulator.hardware import known_hardware
+from simulator.model_config import shape_from_config
+from simulator.model_shape import ModelShape
+from simulator.roofline import operator_costs, total_cost
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +64,8 @@ def test_a_session_trains_measures_resumes_and_packs(
     assert {"medusa", "hydra", "mtp", "diffusion", "ngram", "staged"} <= names
 
     capsys.readouterr()
-    assert call(monkeypatch, *session, "--pack", parts) == 0
+    # bench times the model itself for half a minute; test_cli.py runs it
+    assert call(monkeypatch, *session, "train-oracle", *plan.MEASURING[:-1], "--pack", parts) == 0
     printed = capsys.readouterr()
     assert "train-oracle was finished" in printed.err
     records = scan(out)
@@ -67,9 +73,9 @@ def test_a_session_trains_measures_resumes_and_packs(
     studies = {r.name for _, r in records.studies}
     assert {"staged", "transfer"} <= studies
     assert len(records.comparisons) == 1 and len(records.validations) >= 1
-    assert json.loads((out / "bench.json").read_text())["ratios"]["chain_vs_autoregressive"]
     log = (out / "session.log").read_text()
-    assert [p for p in plan.PIECES if f"{p} finished after" not in log] == []
+    assert [p for p in plan.PIECES[:-1] if f"{p} finished after" not in log] == []
+    assert not records.problems
     with tarfile.open(parts / f"{packing.ARCHIVE}.00") as archive:
         assert "runs/session.log" in archive.getnames()
 
@@ -83,7 +89,7 @@ def test_a_piece_that_runs_out_of_time_goes_on_next_time(
     ]  # fmt: skip
     tiny = plan.EXTENTS["tiny"]
     monkeypatch.setattr(plan, "EXTENTS", {"tiny": replace(tiny, target=("--minutes", "9"))})
-    assert call(monkeypatch, *session, "--minutes", 0.08) == 3
+    assert call(monkeypatch, *session, "--minutes", 0.03) == 3
     assert "train-oracle stopped after" in capsys.readouterr().err
     monkeypatch.setattr(plan, "EXTENTS", {"tiny": tiny})
     assert call(monkeypatch, *session) == 0
@@ -133,6 +139,33 @@ def test_a_state_folder_of_another_session_is_refused(
     (tmp_path / "state" / "session.json").write_text(json.dumps({"of": {}, "done": {}}))
     assert call(monkeypatch, "session", "--preset", "tiny", "--device", "cpu", *options) == 2
     assert "holds another session" in capsys.readouterr().err
+
+
+def test_floors_in_the_guide_are_the_simulators() -> None:
+    recipe = preset("gpt2-large-python").pair
+    target, draft = (
+        shape_from_config(m.config(recipe.vocab_size, recipe.context).to_dict())
+        for m in (recipe.target, recipe.draft)
+    )
+    device = known_hardware("H100-SXM")
+    guide = (ROOT / "docs" / "gpu.md").read_text()
+
+    def milliseconds(shape: ModelShape, num_tokens: int) -> float:
+        cost = total_cost(operator_costs(shape, num_tokens, 256))
+        moved = cost.weight_bytes + cost.kv_bytes + cost.activation_bytes
+        return 1e3 * max(moved / device.bandwidth, cost.flop / device.peak("bfloat16"))
+
+    def tokens_per_s(*passes: ModelShape) -> float:
+        """Of 1024 tokens at a time; a pass is a forward, and training takes three."""
+        flop = sum(total_cost(operator_costs(s, 1024, 0)).flop for s in passes)
+        return 1024 * device.peak("bfloat16") / float(flop)
+
+    assert f"target, 1 token | {milliseconds(target, 1):.2f} ms" in guide
+    assert f"(verifies γ = 8) | {milliseconds(target, 9):.2f} ms" in guide
+    assert f"draft, 1 token | {milliseconds(draft, 1):.3f} ms" in guide
+    trained, distilled = tokens_per_s(target, target, target), tokens_per_s(target, *[draft] * 3)
+    for task, rate in (("training the target", trained), ("distilling the draft", distilled)):
+        assert f"{task}, at the peak rate | {round(rate, -3):,.0f} tokens/s" in guide
 
 
 def test_parts_join_to_the_archive(tmp_path: Path) -> None:
