@@ -84,13 +84,15 @@ def _filtered(desk: Desk, settings: list[Judged]) -> list[Judged]:
     samplings = {sampling.label: words.sampling_name(sampling) for sampling in known}
     methods = {one.row.method: one.row.method for one in settings}
     kept = settings
-    left, right = st.columns(2, gap="large")
-    for column, name, label, options in (
-        (left, "kinds", "Methods", methods),
-        (right, "samplings", "Samplings", samplings),
-    ):
-        if len(options) == 1:
-            continue
+    filters = [
+        (name, label, options)
+        for name, label, options in (
+            ("kinds", "Methods", methods),
+            ("samplings", "Samplings", samplings),
+        )
+        if len(options) > 1
+    ]
+    for column, (name, label, options) in zip(st.columns(2, gap="large"), filters, strict=False):
         control = Several(name, tuple(options))
         with column:
             st.pills(

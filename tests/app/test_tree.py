@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import figures
+from app.records import method_profile, searched_trees
 from app.tree_study import parse_tree, tree_text
-from measurements import load_profile, scan
+from measurements import DATA, load_profile, scan
 from simulator import (
     Calibration,
     chain_tree,
@@ -111,3 +112,18 @@ def test_no_two_nodes_are_drawn_in_one_place_and_lines_go_right(tree):
                        [100 * c for c in chances], atol=0.51)  # fmt: skip
     assert [node for node, _ in nodes.customdata] == list(range(-1, len(tree)))
     assert all("modelled" in story for _, story in nodes.customdata[1:])
+
+
+def test_timed_rounds_price_trees_where_the_profile_has_them(visit, demo):
+    """The committed profile of every method: as the search predicts; the demo's has stages only."""
+    app = visit(DATA, "tree", tree="-1,0,-1")
+    assert not app.exception and not app.warning
+    assert any("timed trees (M3.12)" in caption.value for caption in app.caption)
+    path = next(p for p, r in scan(DATA).profiles if r.rounds_file is not None)
+    profile = load_profile(path)
+    methods = method_profile(profile, "T0")
+    assert methods is not None
+    expected = searched_trees(profile, methods, "T0").predict((-1, -1, 0)).speedup
+    assert numbers(app)[0] == f"{expected.L2:.2f}×", "whatever the order of the nodes"
+    plain = visit(demo, "tree", tree="-1,0,-1")
+    assert any("whole rounds were not timed" in caption.value for caption in plain.caption)
