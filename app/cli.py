@@ -515,6 +515,8 @@ def export(
         command.run(engine, source, method, gamma, costs, machine, (target, draft), as_json)
     except ValueError as error:
         raise BadInputError(str(error)) from None
+
+
 @app.command()
 def session(
     pieces: Annotated[
