@@ -124,6 +124,7 @@ def test_accumulated_batches_make_the_step_of_their_union(tmp_path: Path) -> Non
 
 def test_ctrl_c_waits_for_the_step_and_what_it_did_is_saved(tmp_path: Path) -> None:
     losses: list[float] = []
+    before = signal.getsignal(signal.SIGINT)
 
     def report(progress: Progress) -> None:
         losses.append(progress.loss)
@@ -138,7 +139,7 @@ def test_ctrl_c_waits_for_the_step_and_what_it_did_is_saved(tmp_path: Path) -> N
         )  # fmt: skip
     assert len(losses) == 5
     assert losses + run(tmp_path, Budget(steps=40)) == run_whole(tmp_path)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def run_whole(folder: Path) -> list[float]:
