@@ -23,6 +23,7 @@ from measurements import (
     RecordError,
     ValidationRecord,
     load_profile,
+    load_validation,
     save_validation,
 )
 
@@ -200,6 +201,9 @@ def _one_part(
     future = len(encoded) * repeats
     foretold = predict_methods(profile, labels, settings, future_prompts=future)
     log = RunLog(folder / f"{stem}.jsonl", {**identity, "profile": profile.record.id})
+    pointer = folder / f"{stem}.record"
+    if (finished := _finished(pointer, profile.record.id)) is not None:
+        return finished
     limit = min(target.context, draft.context)
     timer = MethodTimer(
         target, measured.methods, texts, measured.stages.fitted(limit).contexts,
@@ -225,8 +229,22 @@ def _one_part(
         {**fields, "profile_id": profile.record.id}, predictions, foretold, runs,
         [recorded(s) for s in measured.samplings], repeats, False, replayed,
     )  # fmt: skip
-    notice(f"saved {save_validation(out, record, rounds=rounds)}")
+    path = save_validation(out, record, rounds=rounds)
+    pointer.write_text(str(path), encoding="utf-8")
+    notice(f"saved {path}")
     return record
+
+
+def _finished(pointer: Path, profile_id: str) -> ValidationRecord | None:
+    """The record that an earlier run made of this part from this profile."""
+    if not pointer.exists():
+        return None
+    try:
+        record = load_validation(Path(pointer.read_text(encoding="utf-8")))
+    except RecordError as error:
+        notice(f"comparing again: {error}")
+        return None
+    return record if record.profile_id == profile_id else None
 
 
 def _with_missing(rounds: pd.DataFrame, profiled: pd.DataFrame | None) -> pd.DataFrame:

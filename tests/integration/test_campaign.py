@@ -55,6 +55,9 @@ def test_a_campaign_foretells_decodes_others_and_resumes(
     assert {row.sampling.label for row in record.settings} == {"T0", "T1-k50"}
     assert set(load_profile(first).rounds["mode"]) == {"greedy", "filtered"}
     assert report.read_text().startswith("<!doctype html>")
+    assert call(monkeypatch, *options, "--json") == 0  # finished: nothing is measured or saved anew
+    assert json.loads(capsys.readouterr().out) == found
+    assert [path for path, _ in scan(tmp_path / "runs").validations] == [path]
 
 
 @pytest.mark.parametrize(
