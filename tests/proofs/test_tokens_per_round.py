@@ -18,8 +18,8 @@ from profiler.catalogue import catalogue
 from profiler.methods import Method
 from profiler.run import ProfilePlan
 from profiler.windows import prompt_windows
-from simulator.method_prediction import read_method_traces
 from simulator import replay_windows
+from simulator.method_prediction import read_method_traces
 
 HUMANEVAL = Path(__file__).parents[3] / "shared" / "data" / "humaneval-100.jsonl"
 NEW_TOKENS = 128
