@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from simulator.checks import FloatArray, IntArray, above, one_count
 
@@ -99,6 +98,8 @@ def require(
     >>> require("acceptance_rate", 1.5, law, np.array([1]), worst=0, best=1).verdict
     '1.5x needs acceptance_rate 0.65 (γ = 1)'
     """
+    from scipy.optimize import brentq  # slow to import, seldom used
+
     wanted = float(above("wanted_speedup", wanted_speedup, 0))
 
     def answer(value: float, reachable: bool) -> Requirement:

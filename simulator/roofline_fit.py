@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from simulator.checks import FloatArray, IntArray
 from simulator.hardware import Hardware
@@ -102,6 +101,8 @@ def fit_logarithms(
     ideal: IdealTimes, measured: FloatArray, sharpness: float, start: FloatArray
 ) -> FloatArray:
     """Logarithms of the parameters, as many as start has; (M7.7)."""
+    from scipy.optimize import least_squares  # slow to import, seldom used
+
     target = np.log(measured)
     # a constant far below every sample and efficiencies over 6 decades: no bound is ever a guess
     most = (measured / ideal.depth).min()

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from simulator.checks import FloatArray, IntArray
 from simulator.costs import ORIGINS, StageCurve
@@ -154,6 +153,8 @@ def weigh_rounds(
     Equation (M6.4) in docs/model.md. Assumes stages run one after another and
     that their times do not depend on which tokens are accepted.
     """
+    from scipy.sparse import csr_array  # slow to import
+
     # rounds alike in drafts and context cost the same: locate each kind once
     stride = float(num_drafted.max(initial=0)) + 1.0
     _, at, kind = np.unique(cached * stride + num_drafted, return_index=True, return_inverse=True)

@@ -6,7 +6,6 @@ having decoded the same prompts. Knows nothing about how they were measured.
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
 
 from simulator.checks import above, one_count, rates
@@ -170,6 +169,8 @@ def difference_told_apart(
     >>> round(difference_told_apart(27, 0.08), 3)
     0.039
     """
+    from scipy.optimize import brentq  # slow to import, seldom used
+
     wanted = _inside("power", power)
     chance = 1.0 - _inside("confidence", confidence)
     if wanted <= chance:

@@ -8,7 +8,6 @@ the cost of a call it says from where on, times the chain's speedup how fast.
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from simulator.checks import FloatArray, above, at_least, counts, one_count, rates
 from simulator.method_prediction import NOT_DRAFTING, MethodTrace
@@ -298,6 +297,8 @@ def lower_acceptance_rate(
     >>> round(lower_acceptance_rate(calls / 8, 8, 3), 6)
     0.5
     """
+    from scipy.optimize import brentq  # slow to import, seldom used
+
     gamma = one_count("num_draft_tokens", num_draft_tokens, 1)
     lower = one_count("num_lower_tokens", num_lower_tokens, 1)
     if not 0 < calls_per_token <= 1:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from simulator.checks import FloatArray
 from simulator.costs import Origin, StageCurve
@@ -200,6 +199,8 @@ def tokens_by_draft_call(parents: Parents) -> tuple[int, ...]:
 
 
 def _fit(timed: Mapping[Parents, MethodCosts], plain: Mapping[str, StageCurve]) -> TreeRoundCosts:
+    from scipy.optimize import nnls  # slow to import, seldom used
+
     stages = sorted({stage for mine in timed.values() for stage in mine.drafting})
     # of a chain and a tree with as many nodes, the tree counts
     shapes = {len(p): p for p in sorted(timed, key=lambda parents: not is_chain(parents))}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 
 from simulator.checks import FloatArray, one_count, prompt_lengths, rates
 from simulator.hazards import remaining_tokens
@@ -171,6 +170,8 @@ def fit_two_state(
     >>> text.mean, text.rates
     (0.5, array([1., 0.]))
     """
+    from scipy.optimize import minimize_scalar  # slow to import, seldom used
+
     probabilities = rates("accept_prob", accept_prob)
     tokens = prompt_lengths(lengths, probabilities.size)
     left = remaining_tokens(tokens)

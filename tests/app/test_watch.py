@@ -173,7 +173,7 @@ def test_the_prediction_is_that_of_the_newest_profile_of_this_machine(pair, monk
     found = watched_pair.prediction_here(profiles, pair, chain, "T0")
     assert found is not None and found.num_draft_tokens == 4
     assert found.tokens_per_s == pytest.approx(found.speedup.L2 / found.autoregressive_seconds)
-    assert watched_pair.prediction_here(profiles, pair, chain, "T0.7") is None
+    assert watched_pair.prediction_here(profiles, pair, chain, "T0.9") is None
     other = machine.model_copy(update={"slug": "elsewhere"})
     monkeypatch.setattr("profiler.machine.fingerprint", lambda device: other)
     assert watched_pair.prediction_here(profiles, pair, chain, "T0") is None
