@@ -37,6 +37,8 @@ MOST_WRONG = 12
 """So many of the worst settings are printed; the report and --json have more."""
 BLOCKS = 4
 """Blocks per context and mode in the profiles of a campaign, of stages and of methods."""
+TIMED = 40
+"""Rounds of all methods are timed about so often between the decodes of a sampling."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ class Plan:
     labels : tuple of str or None
         Of methods of the catalogue; None is every one.
     parts : tuple of (samplings, number of prompts)
-        Samplings as (temperature, top-k); so many prompts in each half of each set. Greedy
-        texts differ most in how they are drafted, so temperature 0 has more of them.
+        Samplings as (temperature, top-k); so many prompts in each half of each set. The
+        lower the temperature, the more texts differ in how they are drafted, so the more
+        of them it takes to know the mean.
     both_sets : bool
         Whether there is a second prompt set beside the first.
     """
@@ -60,7 +63,8 @@ class Plan:
 
 
 GREEDY: tuple[tuple[float, int | None], ...] = ((0.0, None),)
-DRAWN: tuple[tuple[float, int | None], ...] = ((0.7, None), (1.0, None), (1.0, 50))
+COOL: tuple[tuple[float, int | None], ...] = ((0.7, None),)
+DRAWN: tuple[tuple[float, int | None], ...] = ((1.0, None), (1.0, 50))
 PLANS = {
     "full": Plan(
         (
@@ -69,12 +73,12 @@ PLANS = {
             "staged γ 8, lower lookup+ngram-T1", "ngram γ 2, counted ngram-T1", "lookup γ 4",
             "diffusion γ 8, steps 2", "medusa nodes 16", "hydra nodes 16", "mtp γ 4",
         ),
-        ((GREEDY, 80), (DRAWN, 40)), True,
+        ((GREEDY, 190), (COOL, 80), (DRAWN, 40)), True,
     ),
     "quick": Plan(
         ("chain γ 2", "chain γ 4", "lookup γ 4"), ((((0.0, None), (1.0, 50)), 6),), False
     ),
-    "everything": Plan(None, ((GREEDY, 40), (DRAWN, 40)), True),
+    "everything": Plan(None, ((GREEDY, 40), (COOL, 40), (DRAWN, 40)), True),
 }  # fmt: skip
 
 
@@ -207,7 +211,7 @@ def _one_part(
     limit = min(target.context, draft.context)
     timer = MethodTimer(
         target, measured.methods, texts, measured.stages.fitted(limit).contexts,
-        measured.modes(), measured.seed, limit,
+        measured.modes(), measured.seed, limit, max(1, future // TIMED),
         calls=Counter({label: log.count(label) for label in labels}),
     )  # fmt: skip
     with progress_bar() as show:
