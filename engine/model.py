@@ -20,6 +20,7 @@ from engine.errors import InputError
 from engine.lean_gpt2 import LeanGPT2
 from engine.lean_llama import LeanLlama
 from engine.masks import Layout
+from engine.self_check import require_own_logits
 from engine.static_forward import StaticForward
 from engine.transformers_model import TransformersForward
 
@@ -198,7 +199,8 @@ def wrap(
     Raises
     ------
     InputError
-        If the lean forward is asked for and does not support the model.
+        If the lean forward is asked for and does not support the model, or the model cannot
+        be decoded over a cache that branches and rolls back (``engine.self_check``).
     """
     hf.eval()
     lean = next((family for family in LEAN_FAMILIES if family.supports(hf)), None)
@@ -211,7 +213,10 @@ def wrap(
         return Model(name, hf, static, "graphs", tokenizer)
     if lean is not None and forward != "transformers":
         return Model(name, hf, lean(hf), "lean", tokenizer)
-    return Model(name, hf, TransformersForward(hf), "transformers", tokenizer)
+    model = Model(name, hf, TransformersForward(hf), "transformers", tokenizer)
+    if lean is None:
+        require_own_logits(model)
+    return model
 
 
 def load_model(

@@ -91,6 +91,9 @@ class ProfileHeader(_Record):
     seed: int
     # "method parameters" -> what its drafter keeps beside the target [bytes]
     drafter_bytes: dict[str, Count] = Field(default_factory=dict)
+    peak_memory_bytes: PositiveCount | None = None
+    # the allocator's tensors on a device, or the resident memory of the whole process
+    peak_memory_counted_by: Literal["allocator", "process"] | None = None
 
 
 class ProfileRecord(ProfileHeader):

@@ -1,5 +1,7 @@
-"""What a drafter keeps in memory beside the target: its weights or tables, caches apart."""
+"""What a drafter keeps in memory beside the target, and what a run took at its peak."""
 
+import resource
+import sys
 from collections.abc import Iterable
 
 import torch
@@ -45,6 +47,18 @@ def drafter_bytes(drafter: Drafter) -> int:
         layers = [matrix for layer in model.layers for matrix in vars(layer).values()]
         return _bytes([model.embedding, model.head, model.offsets, *layers])
     raise InputError(f"the memory of drafter '{drafter.level}' is not known")
+
+
+def peak_memory(device: torch.device) -> tuple[int, str]:
+    """Most memory in use so far [bytes], and what counted it.
+
+    On CUDA the allocator's tensors on the device since the process began, elsewhere the resident
+    memory of the whole process, with the interpreter and its libraries.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device), "allocator"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "process"
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from engine.decode import Request
 from engine.errors import InputError
@@ -35,7 +36,7 @@ from profiler.describe import model_info, prompt_set, recorded
 from profiler.jobs import Block, Done, MethodBlock, MethodTrace, all_jobs
 from profiler.lock import device_lock
 from profiler.machine import fingerprint, source_commit
-from profiler.memory import drafter_bytes
+from profiler.memory import drafter_bytes, peak_memory
 from profiler.method_rounds import time_methods
 from profiler.methods import Method
 from profiler.progress import Report, Step, silent
@@ -113,6 +114,12 @@ class _Growing:
         path = save_profile(self.root, self.header, stages, traces, windows, rounds)
         self._saved_at = time.monotonic()
         return path
+
+    def note_peak_memory(self, device: torch.device) -> None:
+        """Put what this process took at most into the record."""
+        peak, counted_by = peak_memory(device)
+        found = {"peak_memory_bytes": peak, "peak_memory_counted_by": counted_by}
+        self.header = ProfileHeader.model_validate({**_fields(self.header), **found})
 
     def save_now_and_then(self, samplings: tuple[Sampling, ...]) -> None:
         """Save when the last save is some seconds old."""
@@ -193,6 +200,7 @@ def profile(
             if growing.stages:
                 growing.save(plan.samplings)
             raise
+        growing.note_peak_memory(target.device)
         path = growing.save(plan.samplings, complete=True)
     return path, load_profile(path).record
 

@@ -69,6 +69,11 @@ def _summary(profile: Any) -> dict[str, Any]:
         "bandwidth_share": weights
         / target_seconds
         / record.ceilings.median_read_bandwidth_bytes_per_s,
+        "peak_memory_mb": None
+        if record.peak_memory_bytes is None
+        else record.peak_memory_bytes / 1e6,
+        "peak_memory_counted_by": record.peak_memory_counted_by,
+        "weights_mb": (weights + record.draft.weight_bytes) / 1e6,
         "methods": _methods(profile),
     }
 
@@ -99,8 +104,17 @@ def _show(summary: dict[str, Any]) -> None:
         ],
         ["measured read bandwidth", f"{summary['read_bandwidth_gb_per_s']:.1f} GB/s"],
         ["measured arithmetic", f"{summary['gflop_per_s']:.0f} GFLOP/s"],
-        ["target weights read, share of bandwidth", f"{summary['bandwidth_share']:.0%}"],
+        ["target weights read (counted), share of bandwidth", f"{summary['bandwidth_share']:.0%}"],
+        ["weights of the pair, counted", f"{summary['weights_mb']:.0f} MB"],
     ]
+    if summary["peak_memory_mb"] is not None:
+        what = {"process": "of the whole process", "allocator": "allocated on the device"}
+        rows.append(
+            [
+                f"peak memory {what[summary['peak_memory_counted_by']]}",
+                f"{summary['peak_memory_mb']:.0f} MB",
+            ]
+        )
     if summary["methods"]:
         rows.append(["other methods profiled", str(len(summary["methods"]))])
     output().print(table("Profile", ["measured, medians", ""], rows))

@@ -1,6 +1,7 @@
 """What drafters keep beside the target."""
 
 import pytest
+import torch
 
 from engine.drafters.fallback import FallbackDrafter
 from engine.drafters.language_model import LanguageModelDrafter
@@ -10,7 +11,7 @@ from engine.drafters.staged import StagedDrafter
 from engine.errors import InputError
 from engine.heads.loading import KINDS
 from engine.heads.target_ends import TargetEnds
-from profiler.memory import drafter_bytes
+from profiler.memory import drafter_bytes, peak_memory
 from tests.engine.test_heads import drafter_of, random_heads
 from tests.engine.test_ngram import small_ngram
 from tests.tiny_models import tiny_pair
@@ -42,3 +43,15 @@ def test_a_drafter_it_does_not_know_is_refused() -> None:
 
     with pytest.raises(InputError, match="memory of drafter 'other' is not known"):
         drafter_bytes(Other())  # type: ignore[arg-type]
+
+
+def test_peak_memory_counts_what_was_given_back() -> None:
+    held = torch.ones(1 << 24)  # 64 MiB
+    size = held.numel() * held.element_size()
+    del held
+    peak, counted_by = peak_memory(torch.device("cpu"))
+    assert counted_by == "process"
+    assert peak >= size
+    again = torch.ones((peak + size) // 4)  # more than ever
+    del again
+    assert peak_memory(torch.device("cpu"))[0] >= peak + size
