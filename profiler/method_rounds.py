@@ -20,12 +20,12 @@ from engine.sampling import Sampling
 from measurements import canonical_parameters
 from profiler.methods import AUTOREGRESSIVE, Method
 
-ROW, NOT_KEPT = 6, 2
-"""Rounds in a row of one method, and how many of them, from the first, are not kept."""
-PLAIN_ROWS, PLAIN_ROW, PLAIN_NOT_KEPT = 3, 10, 4
-"""Rows of autoregressive steps in a block, their length, and steps not kept: every speedup is a
-ratio to them, and the first steps behind another method find the caches cold."""
-ROW_TOKENS = 24
+ROW, NOT_KEPT = 10, 4
+"""Rounds in a row of one method, and how many of them, from the first, are not kept: behind another
+method they find the caches cold."""
+PLAIN_ROWS = 3
+"""Rows of autoregressive steps in a block: every speedup is a ratio to them."""
+ROW_TOKENS = 56
 """Tokens after which a row ends anyway: now and then a round is cut, as at every text's end."""
 
 
@@ -80,13 +80,12 @@ def time_methods(
 
 def _row(target: Model, method: Method, request: Request, number: int) -> list[dict[str, object]]:
     """Stage times of the kept rounds of one decode, the method's ``number``-th of its block."""
-    size, cold = (PLAIN_ROW, PLAIN_NOT_KEPT) if method == AUTOREGRESSIVE else (ROW, NOT_KEPT)
     clock = StageClock(target.device)
     rounds: list[Round] = []
 
     def another(done: Round) -> bool:
         rounds.append(done)
-        return len(rounds) < size
+        return len(rounds) < ROW
 
     method.decode(target, request, clock, another)
     seconds: list[dict[str, float]] = [defaultdict(float) for _ in rounds]
@@ -97,13 +96,13 @@ def _row(target: Model, method: Method, request: Request, number: int) -> list[d
                 seconds[lap.round][lap.stage] += lap.seconds
     return [
         {
-            "round": number * size + index,
+            "round": number * ROW + index,
             "context": len(request.prompt) - 1 + done.start,
             "num_drafted": done.num_draft_tokens,
             "stage": stage,
             "seconds": spent,
         }
         for index, done in enumerate(rounds)
-        if index >= cold
+        if index >= NOT_KEPT
         for stage, spent in seconds[index].items()
     ]

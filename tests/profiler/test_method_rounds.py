@@ -6,14 +6,7 @@ import pytest
 from engine.sampling import Sampling
 from measurements import as_rounds, canonical_parameters
 from profiler.jobs import Block, Done, MethodBlock, MethodTrace, Trace, all_jobs
-from profiler.method_rounds import (
-    NOT_KEPT,
-    PLAIN_NOT_KEPT,
-    PLAIN_ROW,
-    PLAIN_ROWS,
-    ROW,
-    time_methods,
-)
+from profiler.method_rounds import NOT_KEPT, PLAIN_ROWS, ROW, ROW_TOKENS, time_methods
 from profiler.methods import AUTOREGRESSIVE, Method
 from profiler.stages import StagePlan
 from tests.profiler.method_kinds import methods_of
@@ -30,14 +23,13 @@ def test_a_block_times_a_row_of_every_method(sampling: Sampling) -> None:
     as_rounds(frame)
     assert set(frame["method"]) == {m.name for m in methods}
     assert frame["block"].eq(3).all()
-    assert frame["context"].between(39 + NOT_KEPT, 39 + 24).all()
+    assert frame["context"].between(39 + NOT_KEPT, 39 + ROW_TOKENS).all()
     assert not frame.duplicated(["method", "round", "stage"]).any()  # summed within a round
     for name, mine in frame.groupby("method"):
         wide = mine.pivot(index="round", columns="stage", values="seconds")
-        plain = name == "autoregressive"
-        rows, size, cold = (PLAIN_ROWS, PLAIN_ROW, PLAIN_NOT_KEPT) if plain else (1, ROW, NOT_KEPT)
-        kept = {k * size + i for k in range(rows) for i in range(cold, size)}
-        assert set(wide.index) <= kept and wide.index.max() >= (rows - 1) * size
+        rows = PLAIN_ROWS if name == "autoregressive" else 1
+        kept = {k * ROW + i for k in range(rows) for i in range(NOT_KEPT, ROW)}
+        assert set(wide.index) <= kept and wide.index.max() >= (rows - 1) * ROW
         assert (wide.drop(columns="round").sum(axis=1) <= wide["round"] + 1e-9).all()
         drafted = mine.groupby("round")["num_drafted"].first()
         stages = set(mine["stage"])
@@ -50,13 +42,13 @@ def test_a_block_times_a_row_of_every_method(sampling: Sampling) -> None:
 
 
 def test_a_row_ends_with_its_text_and_its_last_rounds_are_cut() -> None:
-    """A draft that is the target keeps all: 7 tokens a round, so the fourth round ends the row."""
+    """A draft that is the target keeps all: 7 tokens a round, so the eighth round ends the row."""
     target, _ = tiny_pair(num_key_value_heads=4)  # type: ignore[arg-type]
     (perfect,) = (m for m in methods_of(target, target) if m.name == "chain")
     frame = time_methods(target, [perfect], PROMPT, 40, 0, Sampling(), 0, limit=256)
-    assert frame.groupby("round")["num_drafted"].first().to_dict() == {2: 6, 3: 2}
-    near = time_methods(target, [perfect], PROMPT, 40, 0, Sampling(), 0, limit=40 + 16)
-    assert near.groupby("round")["num_drafted"].first().to_dict() == {2: 1}
+    assert frame.groupby("round")["num_drafted"].first().to_dict() == dict.fromkeys(range(4, 8), 6)
+    near = time_methods(target, [perfect], PROMPT, 40, 0, Sampling(), 0, limit=40 + 30)
+    assert near.groupby("round")["num_drafted"].first().to_dict() == {4: 1}
 
 
 STAGES = StagePlan(contexts=(24, 96), blocks=2)
