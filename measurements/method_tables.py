@@ -37,6 +37,7 @@ ROUNDS_SCHEMA = pa.schema(
         ("round", pa.int32()),  # within its decode; the first ones are not kept
         ("context", pa.int32()),  # tokens cached before the round
         ("num_drafted", pa.int32()),
+        ("draft_calls", pa.float64()),  # forwards of the draft; null where no model drafts
         ("stage", pa.string()),  # a stage, a level of a staged draft, or round: all of it
         ("seconds", pa.float64()),  # summed over the round
     ]
@@ -74,19 +75,22 @@ def as_rounds(frame: pd.DataFrame) -> pa.Table:
     Parameters
     ----------
     frame : DataFrame
-        Columns of ``ROUNDS_SCHEMA`` in any order.
+        Columns of ``ROUNDS_SCHEMA`` in any order; draft_calls may be missing, as in
+        older tables.
 
     Raises
     ------
     ValueError
         One line: which column or value is wrong.
     """
-    table = conform(frame, ROUNDS_SCHEMA, "rounds")
+    if "draft_calls" not in frame.columns:
+        frame = frame.assign(draft_calls=np.nan)
+    table = conform(frame, ROUNDS_SCHEMA, "rounds", may_be_null=("draft_calls",))
     if unknown := sorted(set(table["mode"].to_pylist()) - set(MODES)):
         raise ValueError(f"rounds: unknown mode {unknown[0]!r}, known are {list(MODES)}")
     seconds = table["seconds"].to_numpy()
     refuse(~np.isfinite(seconds) | (seconds < 0), "rounds", "seconds", seconds, "finite and >= 0")
-    for column in ("block", "round", "context", "num_drafted"):
+    for column in ("block", "round", "context", "num_drafted", "draft_calls"):
         values = table[column].to_numpy()
         refuse(values < 0, "rounds", column, values, ">= 0")
     return table

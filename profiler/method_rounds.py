@@ -6,19 +6,21 @@ what a shared machine does to one it does to all. The first rounds of a row are
 not kept, the last are shorter where the text ends.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from engine.clock import StageClock
+from engine.clock import Lap, StageClock
 from engine.decode import Request
 from engine.events import Round
 from engine.model import Model
 from engine.sampling import Sampling
 from measurements import canonical_parameters
 from profiler.methods import AUTOREGRESSIVE, Method
+from profiler.proposals import draft_calls
 
 ROW, NOT_KEPT = 10, 4
 """Rounds in a row of one method, and how many of them, from the first, are not kept: behind another
@@ -89,8 +91,10 @@ def _row(target: Model, method: Method, request: Request, number: int) -> list[d
 
     method.decode(target, request, clock, another)
     seconds: list[dict[str, float]] = [defaultdict(float) for _ in rounds]
+    laps: list[list[Lap]] = [[] for _ in rounds]
     for lap in clock.laps():
         if lap.round >= 0:
+            laps[lap.round].append(lap)
             seconds[lap.round]["round"] += lap.seconds
             if lap.stage != "rest":
                 seconds[lap.round][lap.stage] += lap.seconds
@@ -99,6 +103,9 @@ def _row(target: Model, method: Method, request: Request, number: int) -> list[d
             "round": number * ROW + index,
             "context": len(request.prompt) - 1 + done.start,
             "num_drafted": done.num_draft_tokens,
+            "draft_calls": math.nan
+            if method.drafter is None
+            else draft_calls(method.drafter, laps[index]),
             "stage": stage,
             "seconds": spent,
         }

@@ -5,12 +5,12 @@ exactly the text so far whenever it is asked.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from engine.clock import StageClock
+from engine.clock import Lap, StageClock
 from engine.drafters.base import Draft, Drafter
 from engine.drafters.fallback import FallbackDrafter
 from engine.drafters.lookup import LookupDrafter
@@ -105,7 +105,7 @@ def proposals(drafter: Drafter, text: OwnText, shape: Shape, rule: Rule) -> Iter
         clock = StageClock(text.tokens.device)
         clock.lap("rest", 0)
         draft = drafter.propose(pending, room, rule, clock) if room.depth > 0 else None
-        yield Proposal(start, draft, _draft_calls(drafter, clock))
+        yield Proposal(start, draft, draft_calls(drafter, clock.laps()))
         if draft is None:
             drafter.skip(pending, features)
         else:
@@ -137,8 +137,9 @@ def num_kept(draft: Draft, tokens: Sequence[int]) -> int:
     return len(tokens)
 
 
-def _draft_calls(drafter: Drafter, clock: StageClock) -> float:
+def draft_calls(drafter: Drafter, laps: Iterable[Lap]) -> float:
+    """Forwards of the draft among these laps; NaN where no model drafts."""
     if not drafts_with_a_model(drafter):
         return math.nan
     stage = drafter.level if isinstance(drafter, StagedDrafter) else "draft"
-    return float(sum(lap.stage == stage for lap in clock.laps()))
+    return float(sum(lap.stage == stage for lap in laps))

@@ -17,6 +17,8 @@ from simulator.costs import ORIGINS, StageCurve
 from simulator.profile_tables import Mode
 
 AUTOREGRESSIVE = ("autoregressive", "{}")
+DRAFT = "draft"
+"""The stage in which a draft model runs."""
 Setting = tuple[str, str]
 """Method and its parameters as canonical JSON."""
 
@@ -31,10 +33,14 @@ class MethodCosts:
         Stages of a round without drafts, at 0 tokens. [s]
     drafting : mapping of str to StageCurve
         Stages of a round that drafts, by tokens drafted. [s]
+    per_call : frozenset of str
+        Stages of ``drafting`` whose curve is the time of one draft call: how often a staged
+        draft calls depends on what the lower levels guess, so on the text. [s]
     """
 
     plain: Mapping[str, StageCurve]
     drafting: Mapping[str, StageCurve]
+    per_call: frozenset[str] = frozenset()
 
     def curves(self) -> Iterator[tuple[str, str, StageCurve]]:
         """(kind of round, stage, curve), always in the same order."""
@@ -90,12 +96,20 @@ def pay_rounds(
     rounds: FloatArray,
     cached: FloatArray,
     prompt: IntArray,
+    draft_calls: FloatArray | None = None,
 ) -> PaidCells:
     """Cells paid by rounds that start along a text; arguments as ``weigh_rounds``.
 
+    ``draft_calls`` [num_positions] multiplies the stages in ``costs.per_call``.
+
+    Raises
+    ------
+    ValueError
+        If those are needed and not known where a round drafts.
+
     Notes
     -----
-    Equation (M6.6) in docs/model.md.
+    Equations (M6.6) and (M6.8) in docs/model.md.
     """
     num_prompts = int(prompt[-1]) + 1
     weights: dict[tuple[str, str], FloatArray] = {}
@@ -105,7 +119,10 @@ def pay_rounds(
         if used.size == 0:
             continue
         spot = curve.locate(num_drafted[used], cached[used])
-        paid = rounds[used, None] * spot.coefficients
+        times = rounds[used]
+        if kind == "drafting" and stage in costs.per_call:
+            times = times * _known_calls(draft_calls, used)
+        paid = times[:, None] * spot.coefficients
         slot = prompt[used, None] * curve.medians.size + spot.cells
         sums = np.bincount(
             slot.ravel(), weights=paid.ravel(), minlength=num_prompts * curve.medians.size
@@ -114,6 +131,12 @@ def pay_rounds(
         seconds = np.maximum((paid * curve.medians[spot.cells]).sum(axis=1), 0.0)
         origin_seconds += np.bincount(spot.origin, weights=seconds, minlength=len(ORIGINS))
     return PaidCells(weights, origin_seconds)
+
+
+def _known_calls(draft_calls: FloatArray | None, used: IntArray) -> FloatArray:
+    if draft_calls is None or not np.isfinite(draft_calls[used]).all():
+        raise ValueError("draft_calls must be known wherever a round with costs per call drafts")
+    return draft_calls[used]
 
 
 def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
@@ -125,7 +148,9 @@ def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
         Columns method, parameters, mode, block, round, context [tokens],
         num_drafted [tokens], stage, seconds [s]; a round that lacks a stage took
         no time in it. The stage ``round`` is the whole of a round: what the
-        others leave of it becomes ``rest``.
+        others leave of it becomes ``rest``. A column draft_calls, NaN where unknown, is
+        optional; where it varies among rounds that draft equally many tokens, the stage
+        ``draft`` is read per call.
     mode : "greedy", "sampled" or "filtered"
 
     Returns
@@ -148,6 +173,8 @@ def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
             "method", "parameters", "block", "round", "context", "num_drafted", "stage", "seconds",
         )
     }  # fmt: skip
+    if "draft_calls" in table:
+        columns["draft_calls"] = np.asarray(table["draft_calls"], dtype=np.float64)[keep]
     columns["num_drafted"] = counts("num_drafted", columns["num_drafted"], 0)
     columns["context"] = at_least("context", columns["context"], 0)
     columns["seconds"] = at_least("seconds", columns["seconds"], 0)
@@ -166,8 +193,23 @@ def read_method_costs(table: Any, mode: Mode) -> dict[Setting, MethodCosts]:
         drafting = _curves(mine, drafting=True)
         if setting != AUTOREGRESSIVE and not drafting:
             continue  # what never drafted while it was timed, its drafting costs nobody knows
-        result[setting] = MethodCosts(_curves(mine, drafting=False) or alone, drafting)
+        result[setting] = MethodCosts(
+            _curves(mine, drafting=False) or alone,
+            drafting,
+            frozenset({DRAFT}) if _calls_vary(mine) else frozenset(),
+        )
     return result
+
+
+def _calls_vary(rows: Mapping[str, np.ndarray]) -> bool:
+    """Whether rounds that draft equally many tokens call the draft more and less often."""
+    if "draft_calls" not in rows:
+        return False
+    drafts = rows["num_drafted"] > 0
+    calls, drafted = rows["draft_calls"][drafts], rows["num_drafted"][drafts]
+    if calls.size == 0 or not (calls > 0).all():
+        return False
+    return any(np.ptp(calls[drafted == n]) > 0 for n in np.unique(drafted))
 
 
 def _curves(rows: Mapping[str, np.ndarray], *, drafting: bool) -> dict[str, StageCurve]:
@@ -180,6 +222,7 @@ def _curves(rows: Mapping[str, np.ndarray], *, drafting: bool) -> dict[str, Stag
     drafted = rows["num_drafted"][keep][first]
     context = rows["context"][keep][first]
     stage = rows["stage"][keep].astype(str)
+    per_call = drafting and _calls_vary(rows)
     by_stage: dict[str, FloatArray] = {}
     for name in np.unique(stage):
         mine = stage == name
@@ -189,6 +232,8 @@ def _curves(rows: Mapping[str, np.ndarray], *, drafting: bool) -> dict[str, Stag
     if "round" in by_stage:
         whole = by_stage.pop("round")
         by_stage["rest"] = whole - np.sum(list(by_stage.values()), axis=0)
+    if per_call and DRAFT in by_stage:
+        by_stage[DRAFT] = by_stage[DRAFT] / rows["draft_calls"][keep][first]
     return {
         name: StageCurve.from_samples(drafted, context, seconds, max_contexts=2)
         for name, seconds in by_stage.items()

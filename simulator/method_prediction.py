@@ -140,7 +140,9 @@ def predict_method(
     replay = replay_windows(windows)
     everywhere = np.ones(windows.num_positions)
     nothing = np.zeros(windows.num_positions, dtype=np.int64)
-    rounds = pay_rounds(costs, windows.num_drafted, replay.start_prob, trace.cached, prompts)
+    rounds = pay_rounds(
+        costs, windows.num_drafted, replay.start_prob, trace.cached, prompts, trace.draft_calls
+    )
     steps = pay_rounds(alone, nothing, everywhere, trace.cached, prompts)
     number = replay.expected_rounds
     round_stages = {k: v / number for k, v in rounds.seconds_by_stage(costs).items()}
@@ -152,8 +154,9 @@ def predict_method(
             f" and {step_seconds:g} s per autoregressive step"
         )
     anywhere = pay_rounds(
-        costs, windows.num_drafted, everywhere / everywhere.size, trace.cached, prompts
-    ).seconds_by_stage(costs)
+        costs, windows.num_drafted, everywhere / everywhere.size, trace.cached, prompts,
+        trace.draft_calls,
+    ).seconds_by_stage(costs)  # fmt: skip
     tau = Fidelities(textbook_tau(windows), uniform_emitted_tokens(windows), replay.tau)
     drafting = sum(v for k, v in anywhere.items() if k not in NOT_DRAFTING)
     speedup = Fidelities(

@@ -50,6 +50,7 @@ def rounds_table() -> pd.DataFrame:
             "round": [2, 2, 3, 3],
             "context": [23, 23, 25, 25],
             "num_drafted": [2, 2, 1, 1],
+            "draft_calls": [2.0, 2.0, 1.0, 1.0],
             "stage": ["target", "round"] * 2,
             "seconds": [0.004, 0.006, 0.003, 0.004],
         }
@@ -60,6 +61,13 @@ def test_columns_and_types_become_exact_in_any_order():
     shuffled = windows_table()[sorted(WINDOWS_SCHEMA.names)]
     assert as_windows(shuffled).schema == WINDOWS_SCHEMA
     assert as_rounds(rounds_table()).schema == ROUNDS_SCHEMA
+
+
+def test_draft_calls_that_an_older_table_lacks_are_unknown():
+    older = as_rounds(rounds_table().drop(columns="draft_calls"))
+    assert older.schema == ROUNDS_SCHEMA and older["draft_calls"].null_count == 4
+    with pytest.raises(ValueError, match="draft_calls -1 in row 0 must be >= 0"):
+        as_rounds(rounds_table().assign(draft_calls=-1.0))
 
 
 def test_a_profile_round_trips_with_its_methods(tmp_path):

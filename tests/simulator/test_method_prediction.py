@@ -148,6 +148,30 @@ def simulated_rounds(rates: np.ndarray, length: int, gamma: int, rng: np.random.
     return rounds
 
 
+STAGED = ("staged", '{"num_draft_tokens":3}')
+
+
+def test_a_staged_draft_pays_the_calls_of_its_own_text() -> None:
+    """Timed where it took two or three calls of 0.1 s for three tokens, predicted where one."""
+    rounds = timed_rounds({AUTOREGRESSIVE: [0], STAGED: [3, 3]})
+    mine, drafting = rounds["method"] == "staged", rounds["stage"] == "draft"
+    calls = np.where(mine, 2.0 + rounds["round"], np.nan)
+    shorter = np.where(mine, 0.3 - 0.1 * calls, 0.0)  # what a round of fewer calls takes less
+    changed = drafting | (mine & (rounds["stage"] == "round"))
+    rounds["seconds"] = rounds["seconds"] - np.where(changed, shorter, 0.0)
+    costs = read_method_costs({**rounds, "draft_calls": calls}, "greedy")
+    windows = Windows.from_kept([0] * 5, [3, 3, 3, 3, 0], [5])
+    once = MethodTrace(windows, np.full(5, 51.0), True, np.array([1.0] * 4 + [0.0]))
+    got = MethodProfile({STAGED: once}, costs).predict(STAGED, bootstrap=0)
+    assert got.round_seconds_by_stage["draft"] == pytest.approx(0.1 * 4 / 5)
+    assert got.speedup.L2 == pytest.approx(5 * 1.02 / (4 * 1.12 + 1.02))
+    with pytest.raises(ValueError, match="draft_calls must be known"):
+        MethodProfile({STAGED: trace_of(windows)}, costs).predict(STAGED, bootstrap=0)
+    blind = read_method_costs({**rounds, "draft_calls": np.full(calls.size, np.nan)}, "greedy")
+    mean = MethodProfile({STAGED: once}, blind).predict(STAGED, bootstrap=0)
+    assert mean.round_seconds_by_stage["draft"] == pytest.approx(0.25 * 4 / 5)
+
+
 def test_other_prompts_are_at_least_one() -> None:
     profile = profile_of(Windows.from_kept([0] * 4, [1] * 3 + [0], [4]), [1])
     with pytest.raises(ValueError, match="future_prompts must be finite and >= 1, not 0"):
