@@ -452,6 +452,11 @@ def import_engine(
     baseline_ms: Annotated[
         float | None, typer.Option(help="Time per token of the same engine without drafts. [ms]")
     ] = None,
+    forward: Annotated[
+        list[Path] | None,
+        typer.Option(help="Result of vllm bench forward: verify slope and cost ratio. Repeatable."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Which batch of --forward.")] = None,
     as_json: Json = False,
 ) -> None:
     """What vLLM, SGLang, llama.cpp and benchmarks measured: acceptance, best γ, what is missing."""
@@ -464,6 +469,10 @@ def import_engine(
         raise BadInputError(f"--baseline-ms must be above 0 ms, not {baseline_ms}")
     baseline = None if baseline_ms is None else 1e-3 * baseline_ms
     costs = Costs(cost_ratio, verify_slope, host_share, baseline)
+    if batch is not None and not forward:
+        raise BadInputError("--batch says which plain steps of --forward: give both")
+    if forward:
+        costs = command.with_forwards(costs, forward, batch)
     command.run(files, format_name, definition, gamma, costs, as_json)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app.engine_scenario import Costs, scenarios, with_drafts
+from app.forward_costs import forward_costs
 from app.terminal import notice, output, print_json, table
 from measurements import RecordError
-from measurements.engines import EngineReport, read_reports
+from measurements.engines import EngineReport, read_forwards, read_reports
 
 
 def run(
@@ -27,6 +29,33 @@ def run(
         return
     for row in rows:
         _show(row)
+
+
+def with_forwards(costs: Costs, files: Sequence[Path], batch: int | None) -> Costs:
+    """Costs completed by timed forwards; what was said on the command line stays.
+
+    Raises
+    ------
+    RecordError
+        If a file cannot be read, or its cases do not give the costs.
+    """
+    cases = [case for path in files for case in read_forwards(path)]
+    try:
+        found = forward_costs(cases, batch)
+    except ValueError as error:
+        raise RecordError(files[0], str(error)) from None
+    drafting = "no case with a drafter"
+    if found.cost_ratio is not None:
+        drafting = f"a drafted token {found.cost_ratio:.3f} steps"
+    notice(
+        f"timed forwards, batch {found.batch}: plain step {1e3 * found.step_seconds:.3g} ms, "
+        f"verified token {found.verify_slope:.3f} steps, {drafting}"
+    )
+    return replace(
+        costs,
+        cost_ratio=found.cost_ratio if costs.cost_ratio is None else costs.cost_ratio,
+        verify_slope=costs.verify_slope or found.verify_slope,
+    )
 
 
 def imported(

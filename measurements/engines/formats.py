@@ -15,6 +15,7 @@ from measurements.engines import (
     sglang_metrics,
     sglang_requests,
     vllm_bench,
+    vllm_forward,
     vllm_metrics,
     vllm_requests,
 )
@@ -135,6 +136,10 @@ def _by_keys(path: Path, row: object) -> str:
         return "answers"
     if "emitted" in keys:
         return "emitted-trace"
+    if vllm_forward.is_forward(row):
+        raise RecordError(
+            path, "has times of vllm bench forward, no acceptance: give it as --forward beside some"
+        )
     raise RecordError(
         path, f"is of no format known by its content: say --format, one of {', '.join(FORMATS)}"
     )
