@@ -563,6 +563,51 @@ def session(
     raise typer.Exit(code)
 
 
+@app.command("serve-vllm")
+def serve_vllm(
+    target: Target = None,
+    draft: Draft = None,
+    method: Annotated[
+        str | None, typer.Option(help="draft-model or ngram; plain decoding by default.")
+    ] = None,
+    num_draft_tokens: Annotated[int | None, typer.Option(help="Draft tokens per round, K.")] = None,
+    max_ngram: Annotated[int, typer.Option(help="ngram: longest suffix looked for.")] = 3,
+    min_ngram: Annotated[int, typer.Option(help="ngram: shortest suffix looked for.")] = 1,
+    speculative_config: Annotated[
+        str | None, typer.Option(help="vLLM's own JSON, or a .json file of it.")
+    ] = None,
+    dtype: Dtype = "bfloat16",
+    max_model_len: Annotated[int, typer.Option(help="Prompt and answer. [tokens]")] = 768,
+    max_num_seqs: Annotated[int, typer.Option(help="Most sequences at once.")] = 8,
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    eager: Annotated[bool, typer.Option(help="Start without compilation and graphs.")] = True,
+    argument: Annotated[
+        list[str] | None, typer.Option(help="One more argument of vLLM's own; may be repeated.")
+    ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(help="Interpreter of vLLM's environment; else SPECULENS_VLLM_PYTHON."),
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="File of the server's output.")] = None,
+    deadline: Annotated[float, typer.Option(help="Longest wait for its start. [s]")] = 300.0,
+) -> None:
+    """Start a local vLLM for a pair, print its address, end it with Ctrl-C."""
+    from app.commands import serve_vllm as command
+    from engine.model import DEFAULT_DRAFT, DEFAULT_TARGET
+    from profiler.vllm_server import Served
+
+    if method == "draft-model" and draft is None and target is None:
+        draft = DEFAULT_DRAFT
+    config = command.configuration(
+        speculative_config, method, num_draft_tokens, draft, (max_ngram, min_ngram)
+    )
+    served = Served(
+        target or DEFAULT_TARGET, config, dtype, max_model_len, max_num_seqs, port, eager,
+        tuple(argument or ()),
+    )  # fmt: skip
+    command.run(served, python, log, deadline)
+
+
 @app.command("app")
 def dashboard(
     data: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,

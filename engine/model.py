@@ -246,7 +246,7 @@ def load_model(
     if dtype not in DTYPES:
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, not '{dtype}'")
     where = resolve_device(device)
-    location = _locate(source)
+    location = locate(source)
     try:
         config = AutoConfig.from_pretrained(location)
         hf = AutoModelForCausalLM.from_pretrained(location, config=config, dtype=DTYPES[dtype])
@@ -292,8 +292,14 @@ def check_same_tokenizer(target: Model, draft: Model) -> None:
         )
 
 
-def _locate(source: str) -> str:
-    """Folder of a zoo name or local path; a hub id is passed on."""
+def locate(source: str) -> str:
+    """Folder of a zoo name or local path; a hub id is passed on.
+
+    Raises
+    ------
+    InputError
+        If it can be none of these, or the folder holds no model.
+    """
     if (ZOO / source / "config.json").is_file():
         return str(ZOO / source)
     path = Path(source).expanduser()
