@@ -113,6 +113,15 @@ from simulator.sample_size import (
 )
 from simulator.scenario import Scenario, predict
 from simulator.sensitivity import break_even_acceptance_rate, break_even_cost_ratio
+from simulator.server_rounds import (
+    RoundLine,
+    ServedRounds,
+    fit_round_line,
+    seconds_without_stalls,
+    served_rounds,
+    steady_gaps,
+    wave_seconds,
+)
 from simulator.serving import Server, mean_emitted_lockstep, serving_speedup
 from simulator.serving_limits import (
     best_schedule,
@@ -210,10 +219,12 @@ __all__ = [
     "Requirement",
     "Resamples",
     "RooflinePoint",
+    "RoundLine",
     "RoundTable",
     "RoundTraffic",
     "Scenario",
     "ScoredTree",
+    "ServedRounds",
     "Server",
     "SpeedupLine",
     "StageCosts",
@@ -262,6 +273,7 @@ __all__ = [
     "expected_emitted_tokens",
     "expected_emitted_with_misses",
     "filter_candidates",
+    "fit_round_line",
     "fit_stage_time",
     "fit_two_state",
     "fitting_batch",
@@ -322,6 +334,8 @@ __all__ = [
     "rounds_left",
     "rounds_variance",
     "sampled_accept_by_rank",
+    "seconds_without_stalls",
+    "served_rounds",
     "serving_speedup",
     "shape_from_config",
     "shortest_context",
@@ -341,6 +355,7 @@ __all__ = [
     "staged_gain",
     "staged_speedup",
     "staging_extra_seconds",
+    "steady_gaps",
     "summarise",
     "summarise_errors",
     "tabulate_rounds",
@@ -352,6 +367,7 @@ __all__ = [
     "tree_depths",
     "two_state_emitted_tokens",
     "uniform_emitted_tokens",
+    "wave_seconds",
     "windows_hazards",
     "with_child",
     "without_subtree",

@@ -81,7 +81,18 @@ def read_metrics(path: Path, prefix: str) -> Metrics:
     RecordError
         If a line is no sample, the file is cut, or no name has the prefix.
     """
-    text, samples = read_text(path), dict[tuple[str, Labels], float]()
+    return parse_metrics(read_text(path), path, prefix)
+
+
+def parse_metrics(text: str, path: Path, prefix: str) -> Metrics:
+    """The same of a page that is no file yet; ``path`` says where it is from.
+
+    Raises
+    ------
+    RecordError
+        As ``read_metrics``.
+    """
+    samples = dict[tuple[str, Labels], float]()
     if not text.endswith("\n"):
         raise RecordError(path, "is truncated: its last line has no end")
     for place, line in enumerate(text.splitlines(), 1):

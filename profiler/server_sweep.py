@@ -1,0 +1,183 @@
+"""How fast are servers with and without drafts, by the number of sequences at once?
+
+Every wave of prompts goes to each server in turn, so that what slows the machine slows them
+alike; while one works the others wait. A wave ends before the next begins: how many sequences
+run together is then known for every piece of every answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.errors import InputError
+from profiler.completions import About, Endpoint, ServerError
+from profiler.progress import Report, Step, silent
+from profiler.server_log import SweepLog, Unit, UnitKey, Wave
+
+WARM_UP_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What every server is asked.
+
+    Attributes
+    ----------
+    prompts : tuple of str
+    new_tokens : int
+        Tokens of every answer; end-of-text does not stop it. [tokens]
+    batches : tuple of int
+        Prompts sent at once; those that fill no whole wave are left out. [sequences]
+
+    Raises
+    ------
+    InputError
+        If a number leaves its bound.
+    """
+
+    prompts: tuple[str, ...]
+    new_tokens: int
+    batches: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.new_tokens < 2:
+            raise InputError(
+                f"new tokens must be at least 2, not {self.new_tokens}: the first is the prefill's"
+            )
+        for batch in self.batches:
+            if not 1 <= batch <= len(self.prompts):
+                raise InputError(
+                    f"batch must be in 1 to the {len(self.prompts)} prompts, not {batch}"
+                )
+
+    @property
+    def waves(self) -> list[tuple[int, int]]:
+        """(batch, number) of every wave, batches taken in turns so that each sees all of it."""
+        each = [
+            (number * batch, batch, number)
+            for batch in dict.fromkeys(self.batches)
+            for number in range(len(self.prompts) // batch)
+        ]
+        return [(batch, number) for _, batch, number in sorted(each)]
+
+    def keys(self, labels: tuple[str, ...]) -> list[UnitKey]:
+        """What a session with these servers measures."""
+        return [(labels, batch, number) for batch, number in self.waves]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Servers that are measured in turn.
+
+    Attributes
+    ----------
+    endpoints : tuple of Endpoint
+    abouts : tuple of About
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    abouts: tuple[About, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the servers, in their order."""
+        return tuple(about.label for about in self.abouts)
+
+
+def open_session(endpoints: Sequence[Endpoint], model: str | None = None) -> Session:
+    """Ask every server what it is, and refuse what cannot be compared.
+
+    Parameters
+    ----------
+    endpoints : sequence of Endpoint
+    model : str, optional
+        The model that they are said to serve.
+
+    Raises
+    ------
+    ServerError
+        If one does not answer, serves another model, two draft alike, or none drafts.
+    """
+    abouts = tuple(endpoint.about() for endpoint in endpoints)
+    for endpoint, about in zip(endpoints, abouts, strict=True):
+        wanted = model or abouts[0].model
+        if _last(about.model) != _last(wanted):
+            raise ServerError(f"{endpoint.url} serves '{about.model}', not '{wanted}'")
+    labels = [about.label for about in abouts]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise ServerError(f"two servers are {twice[0]}: each must draft another number of tokens")
+    if not any(about.num_draft_tokens for about in abouts):
+        raise ServerError(
+            f"{endpoints[0].url} does not speculate: start it with a --speculative-config "
+            "(speculens serve-vllm does), and name the plain one beside it"
+        )
+    return Session(tuple(endpoints), abouts)
+
+
+def sweep(session: Session, plan: SweepPlan, log: SweepLog, report: Report = silent) -> None:
+    """Send all waves to all servers of a session; what the log has is not measured again.
+
+    Parameters
+    ----------
+    session : Session
+    plan : SweepPlan
+    log : SweepLog
+        Receives every unit as it is measured.
+    report : callable
+        Receives a Step after every unit.
+
+    Raises
+    ------
+    ServerError
+        If a server fails; the units before are kept.
+    """
+    _check_room(session, plan)
+    missing = [key for key in plan.keys(session.labels) if key not in log]
+    if not missing:
+        return
+    _warm_up(session, plan)
+    for done, (_, batch, number) in enumerate(missing, start=1):
+        waves = [
+            _wave(endpoint, about, plan, batch, number)
+            for endpoint, about in _in_turn(session, number)
+        ]
+        waves.sort(key=lambda wave: wave.num_draft_tokens)
+        log.add(number, Unit(session.labels, session.abouts[0].version, tuple(waves)))
+        what = f"{', '.join(session.labels)}: batch {batch}, wave {number + 1}"
+        report(Step(what, done, len(missing)))
+
+
+def _check_room(session: Session, plan: SweepPlan) -> None:
+    for endpoint, about in zip(session.endpoints, session.abouts, strict=True):
+        room = about.max_model_len
+        if room is not None and plan.new_tokens >= room:
+            raise ServerError(
+                f"{endpoint.url} takes {room} tokens, prompt and answer together: "
+                f"{plan.new_tokens} new ones do not fit"
+            )
+
+
+def _warm_up(session: Session, plan: SweepPlan) -> None:
+    """A first request of every batch compiles and allocates; nobody waits for that twice."""
+    for endpoint, about in zip(session.endpoints, session.abouts, strict=True):
+        for batch in sorted({1, max(plan.batches)}):
+            endpoint.complete_all(
+                about.model, plan.prompts[:batch], min(WARM_UP_TOKENS, plan.new_tokens)
+            )
+
+
+def _in_turn(session: Session, number: int) -> list[tuple[Endpoint, About]]:
+    """Forwards and backwards: none is always the first."""
+    pairs = list(zip(session.endpoints, session.abouts, strict=True))
+    return pairs[:: -1 if number % 2 else 1]
+
+
+def _wave(endpoint: Endpoint, about: About, plan: SweepPlan, batch: int, number: int) -> Wave:
+    chosen = tuple(range(number * batch, (number + 1) * batch))
+    before = endpoint.metrics()
+    answers = endpoint.complete_all(about.model, [plan.prompts[i] for i in chosen], plan.new_tokens)
+    counted = endpoint.counted(before, endpoint.metrics())
+    return Wave(about.num_draft_tokens, batch, chosen, tuple(answers), counted)
+
+
+def _last(name: str) -> str:
+    return name.rstrip("/").rsplit("/", 1)[-1]
