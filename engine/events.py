@@ -48,11 +48,14 @@ class Generation:
     rounds : list of Round
     prefill_seconds, decode_seconds : float
         Wall time of the prompt and of all rounds. [s]
+    prompt_rounds : int
+        Rounds, from the first, whose stages also hold the prompt: 0 in this engine.
     """
 
     rounds: list[Round] = field(default_factory=list)
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    prompt_rounds: int = 0
 
     @property
     def tokens(self) -> list[int]:

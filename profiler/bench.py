@@ -17,7 +17,6 @@ from engine.drafters.language_model import LanguageModelDrafter
 from engine.events import Generation
 from engine.model import Model, wrap
 from engine.sampling import Sampling
-from profiler.baselines import TransformersBaseline
 from profiler.catalogue import catalogue
 from profiler.lock import device_lock
 from profiler.measure import measure
@@ -25,6 +24,7 @@ from profiler.progress import Report, Step, silent
 from profiler.ratios import ratio_spread
 from profiler.run import ProfilePlan
 from profiler.runs import HOST_STAGES
+from profiler.transformers_engine import TransformersEngine
 
 DRAFT_LENGTHS = (1, 2, 3, 4, 5, 6, 8)
 FORWARD_WIDTHS = (1, 8)
@@ -56,7 +56,7 @@ def bench(
         model's forward: ``host`` of the best chain, ``host_by_method``), ``best`` (what
         won), ``tokens_per_s``.
     """
-    baseline = TransformersBaseline.of(target, draft)
+    baseline = TransformersEngine.of(target, draft)
     times: dict[tuple[str, int], list[float]] = defaultdict(list)
     methods = [("generate", 0), ("autoregressive", 0)]
     for length in DRAFT_LENGTHS:

@@ -113,9 +113,11 @@ def _record(
 ) -> Run:
     rounds, laps = generation.rounds, clock.laps()
     stages: dict[str, float] = defaultdict(float)
+    alone = generation.prompt_rounds
+    scale = len(rounds) / max(1, len(rounds) - alone)  # as in decode_seconds
     for lap in laps:
-        if lap.stage != "rest":
-            stages[lap.stage] += lap.seconds
+        if lap.stage != "rest" and lap.round >= alone:
+            stages[lap.stage] += scale * lap.seconds
     return Run(
         prompt=prompt,
         repeat=repeat,

@@ -1,6 +1,6 @@
 """Which ways of decoding can be measured, as values: drafter, shape and rule together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.clock import StageClock
@@ -13,6 +13,11 @@ from engine.model import Model
 from engine.rules import RuleName
 from engine.trees import Shape, Tree
 
+OtherEngine = Callable[[Request, StageClock | None, OnRound | None], Generation]
+"""A decode loop that is not this project's."""
+
+THIS_ENGINE = "speculens"
+
 
 @dataclass(frozen=True)
 class Method:
@@ -23,7 +28,8 @@ class Method:
     name : str
         autoregressive, chain, tree, staged, ngram, lookup, diffusion, medusa, hydra or mtp.
     parameters : mapping
-        What tells it from others of the same name; printed and recorded.
+        What tells it from others of the same name; printed and recorded. ``engine`` names
+        another engine than this project's.
     drafter : Drafter or None
         None decodes autoregressively.
     shape : Tree or Growth or None
@@ -31,6 +37,8 @@ class Method:
         See ``engine.rules.make_rule``.
     candidates : int or None
         Draft only from the drafter's so many likeliest tokens.
+    other : callable or None
+        Decodes in place of this project's engine.
     """
 
     name: str
@@ -39,6 +47,19 @@ class Method:
     shape: Shape | None = field(default=None, compare=False)
     rule: RuleName = "rejection"
     candidates: int | None = None
+    other: OtherEngine | None = field(default=None, compare=False)
+
+    @property
+    def engine(self) -> str:
+        """Whose decode loop it is."""
+        return str(self.parameters.get("engine", THIS_ENGINE))
+
+    @property
+    def baseline(self) -> "Method":
+        """Autoregressive decoding by the same engine: what a speedup is over."""
+        if self.engine == THIS_ENGINE:
+            return AUTOREGRESSIVE
+        return Method("autoregressive", {"engine": self.engine})
 
     @property
     def label(self) -> str:
@@ -65,6 +86,8 @@ class Method:
     ) -> Generation:
         """Decode one request; its rule and candidates are the method's."""
         mine = replace(request, rule=self.rule, candidates=self.candidates)
+        if self.other is not None:
+            return self.other(mine, clock, on_round)
         if self.drafter is None:
             return decode_autoregressive(target, mine, clock=clock, on_round=on_round)
         if self.shape is None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from profiler.methods import AUTOREGRESSIVE
+from profiler.methods import THIS_ENGINE
 from profiler.ratios import ratio_spread
 from profiler.runs import Run
 
@@ -26,7 +26,7 @@ def setting_row(mine: Sequence[Run], runs: Sequence[Run]) -> dict[str, Any]:
     """
     first = mine[0]
     alike = [r for r in runs if r.sampling == first.sampling]
-    baseline = [r for r in alike if r.method == AUTOREGRESSIVE]
+    baseline = [r for r in alike if r.method == first.method.baseline]
     tokens = sum(len(r.tokens) for r in mine)
     seconds = sum(r.seconds for r in mine)
     drafted = sum(r.num_drafted for r in mine)
@@ -54,7 +54,7 @@ def setting_row(mine: Sequence[Run], runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _identical(mine: Sequence[Run], alike: Sequence[Run]) -> dict[str, int] | None:
-    """Texts equal to autoregressive ones, where the method promises it; else None."""
+    """Texts equal to this engine's autoregressive ones, where a method promises it; else None."""
     rule = mine[0].method.rule
     if not mine[0].method.lossless or not (mine[0].sampling.greedy or rule == "coupled"):
         return None
@@ -62,7 +62,8 @@ def _identical(mine: Sequence[Run], alike: Sequence[Run]) -> dict[str, int] | No
     alone = {
         (r.prompt, r.repeat): r.tokens
         for r in alike
-        if r.method.drafter is None and r.method.rule == plain
+        if r.method.name == "autoregressive"
+        and (r.method.engine, r.method.rule) == (THIS_ENGINE, plain)
     }
     same = sum(alone.get((r.prompt, r.repeat)) == r.tokens for r in mine)
     return {"same": same, "texts": len(mine)}

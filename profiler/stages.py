@@ -7,7 +7,7 @@ the processor's caches with a draft; shuffled, so that drift of a shared
 machine falls on all alike. The first rounds of a row are not kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -155,6 +155,12 @@ def time_block(
             }
 
 
+TimeBlock = Callable[
+    [Model, Model, list[int], int, int, StagePlan, Sampling, int], Iterator[dict[str, object]]
+]
+"""``time_block``, or what times the same of another engine."""
+
+
 class BlockTimer:
     """Blocks timed one at a time between other work, contexts in turn.
 
@@ -166,12 +172,21 @@ class BlockTimer:
     modes : sequence of Sampling
         Samplings that are timed; others are passed over.
     seed : int
+    block : callable
+        Times one block; ``time_block``, or another engine's.
     """
 
     def __init__(
-        self, target: Model, draft: Model, plan: StagePlan, modes: Sequence[Sampling], seed: int
+        self,
+        target: Model,
+        draft: Model,
+        plan: StagePlan,
+        modes: Sequence[Sampling],
+        seed: int,
+        block: TimeBlock = time_block,
     ) -> None:
         self.target, self.draft, self.plan, self.seed = target, draft, plan, seed
+        self._time_block = block
         self._contexts = {mode: cycle(plan.contexts) for mode in modes}
         self._counts = dict.fromkeys(modes, 0)
         self._blocks: list[pd.DataFrame] = []
@@ -181,7 +196,7 @@ class BlockTimer:
         if sampling not in self._contexts:
             return
         number, context = len(self._blocks), next(self._contexts[sampling])
-        rows = time_block(
+        rows = self._time_block(
             self.target, self.draft, text, context, number, self.plan, sampling, self.seed
         )
         self._blocks.append(pd.DataFrame(list(rows)))
