@@ -40,6 +40,9 @@ Gammas = Annotated[list[int] | None, typer.Option("--gamma", help="Draft tokens 
 Trees = Annotated[
     list[str] | None, typer.Option("--tree", help='Static tree by its parents, like "-1,-1,0".')
 ]
+OtherEngine = Annotated[
+    str | None, typer.Option("--engine", help="Another engine's own decoding: transformers.")
+]
 Record = Annotated[Path | None, typer.Option("--profile", help="Profile to predict from.")]
 
 EngineFormat = Annotated[
@@ -203,6 +206,7 @@ def validate(
     state: Annotated[
         Path | None, typer.Option(help="With --plan: folder of what is done already.")
     ] = None,
+    engine: OtherEngine = None,
     as_json: Json = False,
 ) -> None:
     """Decode for real and put the prediction beside it, with the error explained."""
@@ -215,16 +219,18 @@ def validate(
     if plan is not None:
         from app.commands import campaign
 
-        if record is not None or gamma or tree:
+        if record is not None or gamma or tree or engine:
             raise BadInputError(
-                "with --plan leave out --profile, --gamma and --tree: a plan profiles by itself"
+                "with --plan leave out --profile, --gamma, --tree and --engine: a plan profiles by "
+                "itself"
             )
         campaign.run(plan, pair, out, state, methods, repeats, report, as_json)
         return
     lengths = gamma and _gammas(gamma)
     command.run(
-        pair, out, record, methods or "chain", lengths, tree or (), repeats, report, as_json
-    )
+        pair, out, record, methods or "chain", lengths, tree or (), repeats, report, engine,
+        as_json,
+    )  # fmt: skip
 
 
 @app.command()
@@ -282,6 +288,7 @@ def compare(
     state: Annotated[
         Path | None, typer.Option(help="Keep finished decodes in this folder and go on from them.")
     ] = None,
+    engine: OtherEngine = None,
     as_json: Json = False,
 ) -> None:
     """Every method on the same prompts, interleaved, with its spread."""
@@ -291,7 +298,8 @@ def compare(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
-    command.run(pair, methods, gamma and _gammas(gamma), tree or (), out, state, as_json)
+    lengths = gamma and _gammas(gamma)
+    command.run(pair, methods, lengths, tree or (), out, state, engine, as_json)
 
 
 @app.command()

@@ -6,9 +6,15 @@ from collections.abc import Collection, Iterable, Sequence
 
 from app.records import draft_shape
 from app.words import listing, method_name, sampling_name, span, times
-from measurements import MethodRow
+from measurements import MethodRow, SettingRow
 
 AUTOREGRESSIVE = "autoregressive"
+THIS_ENGINE = "speculens"
+
+
+def engine_of(rows: Sequence[MethodRow | SettingRow]) -> str:
+    """Whose decoding a record holds; one record is of one engine."""
+    return str(rows[0].parameters.get("engine", THIS_ENGINE)) if rows else THIS_ENGINE
 
 
 def methods_of(rows: Iterable[MethodRow]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from app.comparison import THIS_ENGINE, engine_of
 from app.records import calibrations
 from app.search import Found
 from app.search import searched as searched_profile
@@ -88,10 +89,14 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 
 def evidence(found: Scan) -> list[Evidence]:
-    """One entry per validation and per profile without one, newest first."""
+    """One entry per validation and per profile without one, newest first.
+
+    What another engine decoded says nothing of the engine that was profiled: it is left out.
+    """
     entries = []
-    validated = {record.profile_id for _, record in found.validations}
-    for _, validation in found.validations:
+    validations = [v for _, v in found.validations if engine_of(v.settings) == THIS_ENGINE]
+    validated = {record.profile_id for record in validations}
+    for validation in validations:
         match = found.profile_of(validation)
         path, profile = (str(match[0]), match[1]) if match else (None, None)
         entries.append(Evidence(validation.id, path, profile, validation))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.comparison import engine_of
 from app.words import setting_name
 from measurements import SettingRow, ValidationRecord
 
@@ -73,8 +74,8 @@ def campaign_of(
     return found
 
 
-def _pair(record: ValidationRecord) -> tuple[str, str, str]:
-    return record.machine.slug, record.pair_slug, record.dtype
+def _pair(record: ValidationRecord) -> tuple[str, str, str, str]:
+    return record.machine.slug, record.pair_slug, record.dtype, engine_of(record.settings)
 
 
 def _part(record: ValidationRecord) -> tuple[str, frozenset[str]]:

@@ -111,6 +111,7 @@ def build(
     repeats: int,
     same_prompts: bool,
     replayed: Mapping[tuple[str, Setting], np.ndarray] | None = None,
+    baseline: Setting = AUTOREGRESSIVE,
 ) -> ValidationRecord:
     """The record of predictions beside the decodes they foretold.
 
@@ -133,6 +134,8 @@ def build(
     replayed : mapping, optional
         Rounds of each measured prompt along the target's own text behind it, one pass,
         where the profile decoded others.
+    baseline : Setting
+        What the speedups are over: autoregressive decoding by the engine that was foretold.
     """
     groups: dict[tuple[str, Setting], list[Run]] = defaultdict(list)
     for run in runs:
@@ -142,7 +145,7 @@ def build(
     settings, pairs = [], []
     pairs_profiled: list[tuple[Prediction, Measurement]] = []
     for (label, setting), prediction in predictions.items():
-        measurement = _measurement(groups[label, setting], groups[label, AUTOREGRESSIVE])
+        measurement = _measurement(groups[label, setting], groups[label, baseline])
         before = None if profiled is None else profiled.get((label, setting))
         pairs.append((prediction, measurement))
         pairs_profiled += [] if before is None else [(before, measurement)]
@@ -161,7 +164,7 @@ def build(
         **header,
         repeats=repeats,
         same_prompts_as_profile=same_prompts,
-        autoregressive=[_autoregressive(s, groups[s.label, AUTOREGRESSIVE]) for s in samplings],
+        autoregressive=[_autoregressive(s, groups[s.label, baseline]) for s in samplings],
         settings=settings,
         summary=ValidationSummary(**asdict(summarise(pairs))),
         summary_profiled=(

@@ -1,5 +1,6 @@
 """Models and prompts as the context that records carry."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from engine.model import Model
@@ -57,6 +58,14 @@ def header(
         "prompts": prompt_set(prompts, encoded),
         "new_tokens": new_tokens,
         "complete": True,
+    }
+
+
+def ran_by_transformers(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The two models of a header, where Transformers' own loop ran its own forward."""
+    return {
+        name: fields[name].model_copy(update={"forward": "transformers"})
+        for name in ("target", "draft")
     }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.clock import StageClock
 from engine.decode import OnRound, Request
+from engine.errors import InputError
 from engine.events import Generation, Round
 from engine.model import Model
 from engine.sampling import Sampling
@@ -14,6 +15,7 @@ from profiler.stages import StagePlan
 from profiler.transformers_engine import Kind, TransformersEngine
 
 TRANSFORMERS = "transformers"
+"""The engine's name in parameters and on the command line."""
 
 ROUNDS, NOT_KEPT = 6, 2
 """Rounds of a row, and how many, from the first, are not kept: the first holds the prompt."""
@@ -38,6 +40,12 @@ def transformers_methods(
     wanted += [("chain", length) for length in chains]
     wanted += [("lookup", length) for length in lookups]
     return [_method(engine, kind, length) for kind, length in wanted]
+
+
+def check_engine(name: str) -> None:
+    """Refuse, in one line, an engine that cannot be measured beside this one."""
+    if name != TRANSFORMERS:
+        raise InputError(f"engine must be {TRANSFORMERS}, not '{name}'")
 
 
 def time_transformers_block(

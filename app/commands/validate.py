@@ -25,6 +25,7 @@ from measurements import (
     load_profile,
     save_validation,
 )
+from simulator.method_costs import AUTOREGRESSIVE, Setting
 
 if TYPE_CHECKING:
     from engine.model import Model
@@ -44,15 +45,24 @@ def run(
     trees: Sequence[str],
     repeats: int,
     report: Path | None,
+    engine: str | None,
     as_json: bool,
 ) -> None:
-    """Validate a profile's predictions on the pair it was made of."""
+    """Validate a profile's predictions on the pair it was made of.
+
+    ``engine`` names another engine: acceptance is still the profile's, all times are its own.
+    """
     from engine.errors import InputError
-    from profiler.describe import header, recorded
+    from profiler.describe import header, ran_by_transformers, recorded
     from profiler.run import ProfilePlan, encode_checked
+    from profiler.transformers_methods import check_engine
 
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, not {repeats}")
+    if engine is not None:
+        check_engine(engine)
+        if methods != "chain" or trees:
+            raise InputError(f"of {engine} only chains can be foretold; leave out other methods")
     samplings = pair.samplings()
     prompts = pair.load_prompts()
     target, draft = pair.load_pair()
@@ -60,15 +70,20 @@ def run(
     profile = _profile(out, record, target.name, draft.name, pair.dtype)
     _check_traces(profile, [s.label for s in samplings])
     plan = ProfilePlan(samplings, pair.new_tokens, pair.seed)
-    decode = _decode_chains if methods == "chain" and not trees else _decode_methods
-    decoded = decode(target, draft, encoded, plan, profile, methods, gammas, trees, repeats)
+    if engine is not None:
+        decoded = _decode_elsewhere(target, draft, encoded, plan, profile, gammas, repeats)
+    else:
+        decode = _decode_chains if methods == "chain" and not trees else _decode_methods
+        decoded = decode(target, draft, encoded, plan, profile, methods, gammas, trees, repeats)
     same = prompts.sha256 == profile.record.prompts.sha256
     fields = header("validation", target, draft, prompts, encoded, pair.dtype, pair.new_tokens)
+    if engine is not None:
+        fields |= ran_by_transformers(fields)
     made = validation_record.build(
         {**fields, "profile_id": profile.record.id},
         decoded.predictions, decoded.profiled, decoded.runs,
         [recorded(s) for s in samplings], repeats,
-        same and pair.new_tokens == profile.record.new_tokens,
+        same and pair.new_tokens == profile.record.new_tokens, baseline=decoded.baseline,
     )  # fmt: skip
     path = save_validation(out, made, decoded.stages)
     if report is not None:
@@ -95,6 +110,7 @@ class _Decoded:
     predictions: Predictions
     profiled: Predictions | None = None
     stages: pd.DataFrame | None = None
+    baseline: Setting = AUTOREGRESSIVE
 
 
 def _decode_chains(
@@ -127,6 +143,43 @@ def _decode_chains(
     return _Decoded(
         runs, predict_all(profile, labels, lengths, timer.stages), profiled, timer.stages
     )
+
+
+def _decode_elsewhere(
+    target: Model,
+    draft: Model,
+    encoded: list[list[int]],
+    plan: ProfilePlan,
+    profile: Profile,
+    gammas: Sequence[int] | None,
+    repeats: int,
+) -> _Decoded:
+    """Transformers' assisted generation, with blocks of its own stages after every prompt."""
+    from profiler.measure import measure
+    from profiler.stages import BlockTimer
+    from profiler.transformers_methods import time_transformers_block, transformers_methods
+
+    lengths = gammas or CHAIN_LENGTHS
+    labels = [s.label for s in plan.samplings]
+    grid = plan.stages.fitted(min(target.context, draft.context))
+    timer = BlockTimer(target, draft, grid, plan.modes(), plan.seed, time_transformers_block)
+    baseline, *chains = transformers_methods(target, draft, lengths)
+    with progress_bar() as show:
+        runs = measure(
+            target, encoded, plan, [baseline, *chains], repeats=repeats,
+            report=lambda s: show(s.what, s.done, s.total), between=timer.time,
+        )  # fmt: skip
+        timer.complete(encoded[0])
+    foretold = predict_all(profile, labels, lengths, timer.stages)
+    names = {
+        setting_of("chain", {"num_draft_tokens": g}): setting_of(m.name, m.parameters)
+        for g, m in zip(lengths, chains, strict=True)
+    }
+    predictions = {(label, names[setting]): made for (label, setting), made in foretold.items()}
+    return _Decoded(
+        runs, predictions, stages=timer.stages,
+        baseline=setting_of(baseline.name, baseline.parameters),
+    )  # fmt: skip
 
 
 def _decode_methods(
@@ -182,10 +235,14 @@ def _check_traces(profile: Profile, labels: Sequence[str]) -> None:
 
 def _identical_texts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """At temperature 0: how many texts equal the autoregressive one, token for token."""
+    from profiler.methods import AUTOREGRESSIVE as ALONE
+
     greedy = [r for r in runs if r.sampling.greedy]
-    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.method.drafter is None}
+    alone = {(r.prompt, r.repeat): r.tokens for r in greedy if r.method == ALONE}
     rows = []
-    for method in dict.fromkeys(r.method for r in greedy if r.method.drafter and r.method.lossless):
+    for method in dict.fromkeys(r.method for r in greedy if r.method != ALONE):
+        if not method.lossless:
+            continue
         mine = [r for r in greedy if r.method == method]
         rows.append(
             {

@@ -6,7 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from app import figures, words
-from app.comparison import allowed, best_of_each, methods_of, row_name, verdict
+from app.comparison import (
+    THIS_ENGINE,
+    allowed,
+    best_of_each,
+    engine_of,
+    methods_of,
+    row_name,
+    verdict,
+)
 from app.data import Evidence
 from app.glossary import explain
 from app.state import ALL_SETTINGS, CHAINS_ONLY, LOSSLESS_ONLY, Choice, Desk, Several
@@ -46,17 +54,16 @@ def show() -> None:
 
 
 def _nearest_first(found: list[ComparisonRecord], entry: Evidence | None) -> list[ComparisonRecord]:
-    """Those of the selected record's machine and pair before all others."""
-    if entry is None:
-        return found
-    mine = entry.record
-    return sorted(
-        found,
-        key=lambda one: (
-            (one.machine.slug, one.pair_slug, one.dtype)
-            != (mine.machine.slug, mine.pair_slug, mine.dtype)
-        ),
-    )
+    """Those of the selected record's machine and pair before all others, this engine's first."""
+
+    def far(one: ComparisonRecord) -> tuple[bool, bool]:
+        mine = one if entry is None else entry.record
+        elsewhere = (one.machine.slug, one.pair_slug, one.dtype) != (
+            mine.machine.slug, mine.pair_slug, mine.dtype,
+        )  # fmt: skip
+        return elsewhere, engine_of(one.methods) != THIS_ENGINE
+
+    return sorted(found, key=far)
 
 
 def _choose(desk: Desk, found: list[ComparisonRecord]) -> ComparisonRecord:
@@ -71,9 +78,15 @@ def _choose(desk: Desk, found: list[ComparisonRecord]) -> ComparisonRecord:
             format_func=lambda name: (
                 f"{words.when(by_id[name].created)} · {by_id[name].dtype}"
                 f" · {by_id[name].target.name} · {by_id[name].machine.slug}"
+                f"{_other_engine(by_id[name])}"
             ),
         )
     return by_id[str(desk.refresh(control))]
+
+
+def _other_engine(record: ComparisonRecord) -> str:
+    engine = engine_of(record.methods)
+    return "" if engine == THIS_ENGINE else f" · {engine}"
 
 
 def _filtered(desk: Desk, record: ComparisonRecord) -> list[MethodRow]:

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from app import comparison, figures, style
-from app.comparison import allowed, best_of_each, methods_of, overlaps, verdict
+from app.comparison import allowed, best_of_each, engine_of, methods_of, overlaps, verdict
+from app.data import evidence
+from app.judged import campaign_of
+from measurements import Scan, save_record
 from tests.app.pages import address, numbers, visitor
-from tests.factories import comparison_record
+from tests.factories import comparison_record, validation_record
 
 visit = pytest.fixture(visitor)
 
@@ -115,6 +118,36 @@ def test_filters_change_the_winner_and_a_link_restores_them(visit, demo):
     assert not second.exception and not second.warning
     assert numbers(second) == numbers(first)
     assert address(second) == address(first)
+
+
+def test_what_another_engine_decoded_is_offered_last_and_judges_no_profile(visit, tmp_path):
+    def elsewhere(row):
+        return row.model_copy(update={"parameters": {**row.parameters, "engine": "transformers"}})
+
+    later = "2026-02-02T05:06:07+00:00"
+    ours = comparison_record()
+    theirs = comparison_record(
+        id=ours.id[:-6] + "abcdef", created=later, methods=[elsewhere(r) for r in ours.methods]
+    )
+    assert (engine_of(ours.methods), engine_of(theirs.methods)) == ("speculens", "transformers")
+    for record in (ours, theirs):
+        save_record(tmp_path, record)
+    page = visit(tmp_path, "compare")
+    (box,) = [one for one in page.selectbox if one.label == "Comparison"]
+    assert [("transformers" in option) for option in box.options] == [False, True]
+    checked = validation_record()
+    wrong = checked.model_copy(
+        update={"created": later, "settings": [elsewhere(r) for r in checked.settings]}
+    )
+    path = tmp_path / "validation.json"
+    found = Scan(
+        profiles=[], validations=[(path, wrong), (path, checked)], comparisons=[], studies=[],
+        problems=[],
+    )  # fmt: skip
+    assert [one.validation for one in evidence(found)] == [checked]
+    other_prompts = {"same_prompts_as_profile": False}
+    known = [one.model_copy(update=other_prompts) for one in (checked, wrong)]
+    assert campaign_of(known[0], known) == [known[0]]
 
 
 def test_no_method_left_is_said(visit, demo):

@@ -160,6 +160,54 @@ def test_bench_reports_every_ratio_and_every_methods_host_share(
     assert result["shares"]["host"] == shares[f"chain γ {result['best']['chain']}"]
 
 
+def test_transformers_is_measured_and_foretold_beside_this_engine(
+    tmp_path: Path, prompts: Path, monkeypatch, capsys
+) -> None:
+    out = tmp_path / "runs"
+    options = pair_options(tmp_path, "llama", prompts, out)
+    compare = ["compare", *options, "--methods", "chain,lookup", "--gamma", 3, "--temperature", 0]
+    state = ["--state", tmp_path / "state"]
+    assert call(monkeypatch, *compare, *state, "--engine", "transformers", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    theirs = [r for r in result["methods"] if r["parameters"].get("engine") == "transformers"]
+    assert [r["method"] for r in theirs] == ["autoregressive", "chain", "lookup", "lookup"]
+    assert all(r["identical_texts"] == {"same": 3, "texts": 3} for r in theirs)
+    by_method = {r["method"]: r for r in result["methods"] if r["parameters"] in (
+        {"num_draft_tokens": 3}, {}
+    )}  # fmt: skip
+    assert [theirs[0]["tau"], theirs[1]["tau"]] == [
+        by_method["autoregressive"]["tau"], by_method["chain"]["tau"]
+    ]  # fmt: skip
+    against = result["against"]["T0"]["transformers"]
+    for name in ("autoregressive", "best"):
+        assert 0 < against[name]["low"] <= against[name]["median"] <= against[name]["high"]
+    assert "engine transformers" in against["best"]["theirs"]
+    records = [record for _, record in scan(out).comparisons]
+    assert {r.target.forward: len(r.methods) for r in records} == {
+        "lean": len(result["methods"]) - 4, "transformers": 4,
+    }  # fmt: skip
+    assert call(monkeypatch, *compare, "--engine", "vllm") == 2
+    assert "engine must be transformers, not 'vllm'" in capsys.readouterr().err
+
+    assert call(monkeypatch, "profile", *options, "--blocks", 2, "--temperature", 0) == 0
+    capsys.readouterr()
+    validate = ["validate", *options, "--temperature", 0, "--gamma", 3, "--engine", "transformers"]
+    assert call(monkeypatch, *validate, "--json") == 0
+    foretold = json.loads(capsys.readouterr().out)
+    (row,) = foretold["settings"]
+    assert row["parameters"] == {"engine": "transformers", "num_draft_tokens": 3}
+    assert row["rounds"]["measured"] == row["rounds"]["L2"]  # replayed: token for token
+    assert row["tau"]["measured"] == theirs[1]["tau"] == pytest.approx(row["tau"]["L2"])
+    assert {r["identical"] for r in foretold["identical_texts"]} == {3}
+    parts = row["error"]
+    total = parts["log_tau"] + parts["log_round"] + parts["log_autoregressive"]
+    assert total == pytest.approx(parts["log_speedup"], abs=1e-9)
+    assert foretold["summary"]["time_explained"] > 0.9
+    assert foretold["target"]["forward"] == "transformers"
+    assert call(monkeypatch, *validate, "--methods", "all") == 2
+    assert "only chains can be foretold" in capsys.readouterr().err
+
+
 def test_reproduce_measures_the_cache_and_keeps_a_study(
     tmp_path: Path, prompts: Path, monkeypatch, capsys
 ) -> None:
