@@ -180,15 +180,14 @@ def survival_products(
     """
     num_positions = accept_prob.size
     left = remaining_tokens(lengths)
-    # [num_positions, gamma + 1] in memory, so that its transpose is LAPACK's band layout
-    products = np.empty((num_positions, num_draft_tokens + 1)).T
+    products = np.zeros((num_draft_tokens + 1, num_positions))
     products[0] = 1.0
     for j in range(1, num_draft_tokens + 1):
-        products[j] = 0.0
         inside = max(num_positions - j + 1, 0)
-        products[j, :inside] = products[j - 1, :inside] * accept_prob[j - 1 :]
+        np.multiply(products[j - 1, :inside], accept_prob[j - 1 :], out=products[j, :inside])
         products[j, left < j] = 0.0
-    return products
+    # [num_positions, gamma + 1] in memory, so that the transpose is LAPACK's band layout
+    return np.ascontiguousarray(products.T).T
 
 
 def remaining_tokens(lengths: IntArray) -> IntArray:

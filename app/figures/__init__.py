@@ -17,7 +17,7 @@ from app.figures.speedup import (
 )
 from app.figures.staging import calls_by_length, gain_over_draft_cost, staged_beside_plain
 from app.figures.time_split import time_per_token, time_shares
-from app.figures.token_tree import node_name, token_tree
+from app.figures.token_tree import node_names, token_tree
 from app.figures.whatif import gain_curve, gain_map
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "gain_over_draft_cost",
     "method_speedups",
     "method_time",
-    "node_name",
+    "node_names",
     "per_prompt_speedup",
     "places_in_intervals",
     "points_from_predictions",

@@ -17,21 +17,18 @@ ROOM = 22
 """Between rows, for a node's number to be written. [pixels]"""
 
 
-def node_name(parents: Parents, node: int) -> str:
-    """A node by the ranks that lead to it.
+def node_names(parents: Parents) -> tuple[str, ...]:
+    """The pending token, then every node by the ranks that lead to it.
 
     Examples
     --------
-    >>> node_name((-1, -1, 1), 2), node_name((), -1)
-    ('node 2 (ranks 1-0)', 'pending token')
+    >>> node_names((-1, -1, 1))
+    ('pending token', 'node 0 (ranks 0)', 'node 1 (ranks 1)', 'node 2 (ranks 1-0)')
     """
-    if node == -1:
-        return _ROOT
-    ranks, path, at = child_ranks(parents), [], node
-    while at != -1:
-        path.append(str(ranks[at]))
-        at = parents[at]
-    return f"node {node} (ranks {'-'.join(path[::-1])})"
+    paths: dict[int, str] = {}
+    for node, (parent, rank) in enumerate(zip(parents, child_ranks(parents), strict=True)):
+        paths[node] = f"{paths[parent]}-{rank}" if parent >= 0 else str(rank)
+    return (_ROOT, *(f"node {node} (ranks {path})" for node, path in paths.items()))
 
 
 def token_tree(
@@ -57,7 +54,7 @@ def token_tree(
     step = min(34.0, TALLEST / leaves)  # pixels from row to row
     figure = new_figure("depth [tokens ahead]", "", 110 + int(step * leaves))
     _add_branches(figure, parents, probabilities, depths, rows)
-    chances = [1.0, *probabilities]
+    chances, names = [1.0, *probabilities], node_names(parents)
     largest = min(12.0, 0.8 * step)
     figure.add_scatter(
         x=depths,
@@ -78,7 +75,7 @@ def token_tree(
             *(
                 [
                     node,
-                    f"{node_name(parents, node)}<br>kept by {percent(chance)} of the rounds,"
+                    f"{names[node + 1]}<br>kept by {percent(chance)} of the rounds,"
                     " modelled:<br>measured shares of ranks, positions independent",
                 ]
                 for node, chance in enumerate(probabilities)

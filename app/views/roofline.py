@@ -9,51 +9,29 @@ import streamlit as st
 
 from app import figures, words
 from app.glossary import explain
-from app.machines import WEIGHT_BYTES, measured_machines, pasted_shape
-from app.state import BATCH, CONTEXT, NUM_DRAFT_TOKENS, Choice, Desk, Number, Text
+from app.machine_controls import Machine, machine_of
+from app.state import BATCH, CONTEXT, NUM_DRAFT_TOKENS, Desk
 from app.views import frame
-from simulator import (
-    KNOWN_HARDWARE,
-    KNOWN_MODELS,
-    Hardware,
-    ModelShape,
-    Precision,
-    RooflinePoint,
-    StageTime,
-    assumed_stage_time,
-    free_tokens,
-    known_hardware,
-    known_shape,
-    roofline_point,
-)
+from app.views.machine import ask_machine
+from simulator import RooflinePoint, StageTime, free_tokens, roofline_point
 
 QUESTION = "What bounds decoding, and how many tokens are verified for free?"
-PASTED, OWN = "pasted", "own"
 TOLERANCE = 0.1
-_EXAMPLE = '{"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096,' \
-    ' "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,' \
-    ' "vocab_size": 128256, "tie_word_embeddings": false}'  # fmt: skip
-TARGET = Choice("target", "meta-llama/Llama-3.1-8B", (*KNOWN_MODELS, PASTED))
-DRAFT = Choice("draft", "meta-llama/Llama-3.2-1B", KNOWN_MODELS)
-CONFIG = Text("config", _EXAMPLE, pasted_shape, longest=3000)
-OWN_BANDWIDTH = Number("gbps", 1000.0, 1.0, 100_000.0)
-OWN_TFLOPS = Number("tflops", 100.0, 0.01, 100_000.0)
 
 
 @dataclass(frozen=True)
 class Asked:
     """What the reader has set."""
 
-    name: str
-    target: StageTime
-    draft_name: str
-    draft: StageTime
-    hardware: Hardware
-    dtype: str
-    origin: str
+    machine: Machine
     gamma: int
     context: int
     batch: int
+
+    @property
+    def target(self) -> StageTime:
+        """Of the target on the machine."""
+        return self.machine.target
 
 
 def show() -> None:
@@ -73,39 +51,26 @@ def show() -> None:
         )
         _cards(asked, points, free)
     with right:
+        hardware, dtype = asked.machine.hardware, asked.machine.dtype
         st.subheader("Roofline", anchor=False)
         figure = figures.roofline_chart(
-            asked.hardware, asked.dtype, asked.target, points, origin=asked.origin
+            asked.machine.hardware,
+            asked.machine.dtype,
+            asked.target,
+            points,
+            origin=asked.machine.origin,
         )
         frame.chart(figure, "roofline", "Arithmetic per second over intensity")
         st.caption(
-            f"{asked.hardware.name}: {asked.hardware.bandwidth / 1e9:.4g} GB/s,"
-            f" {asked.hardware.peak(asked.dtype) / 1e12:.4g} TFLOP/s in {asked.dtype}, dense."
-            f" {asked.origin.capitalize()}: {asked.hardware.source} ({asked.hardware.date})."
+            f"{hardware.name}: {hardware.bandwidth / 1e9:.4g} GB/s,"
+            f" {hardware.peak(dtype) / 1e12:.4g} TFLOP/s in {dtype}, dense."
+            f" {asked.machine.origin.capitalize()}: {hardware.source} ({hardware.date})."
         )
     _table(points)
 
 
 def _ask(desk: Desk) -> Asked:
-    key = desk.place(TARGET)
-    st.selectbox(
-        "Target model", TARGET.options, key=key,
-        format_func=lambda name: "a pasted config.json" if name == PASTED else name,
-    )  # fmt: skip
-    name = str(desk.refresh(TARGET))
-    if name == PASTED:
-        config = desk.typed(CONFIG, "config.json of a Hugging Face model")
-        shape, name = pasted_shape(config), "the pasted model"
-    else:
-        shape = known_shape(name)
-    st.selectbox("Draft model", DRAFT.options, key=desk.place(DRAFT))
-    draft = str(desk.refresh(DRAFT))
-    hardware, origin = _hardware(desk)
-    dtypes = tuple(hardware.flop_per_second)
-    dtype = Choice("dtype", "bfloat16" if "bfloat16" in dtypes else dtypes[0], dtypes)
-    key = desk.place(dtype)
-    st.segmented_control("Arithmetic in", dtypes, key=key, required=True)
-    kind = str(desk.refresh(dtype))
+    values = ask_machine(desk)
     for control, label, term in (
         (NUM_DRAFT_TOKENS, "Draft tokens per round γ [tokens]", "num_draft_tokens"),
         (BATCH, "Batch [sequences]", "batch"),
@@ -115,49 +80,8 @@ def _ask(desk: Desk) -> Asked:
                   help=explain(term))  # fmt: skip
         desk.refresh(control)
     gamma, batch, context = (desk.refresh(c) for c in (NUM_DRAFT_TOKENS, BATCH, CONTEXT))
-    return Asked(
-        name, _time(shape, hardware, kind, origin), draft,
-        _time(known_shape(draft), hardware, kind, origin), hardware, kind, origin,
-        gamma, context, batch,
-    )  # fmt: skip
-
-
-def _hardware(desk: Desk) -> tuple[Hardware, str]:
-    """The chosen machine, and how its peaks came about."""
-    measured = measured_machines(record for _, record in frame.shelf().profiles)
-    options = (*KNOWN_HARDWARE, *measured, OWN)
-    control = Choice("hardware", "H100-SXM", options)
-    names = {OWN: "my own numbers", **{key: one.name for key, one in measured.items()}}
-    st.selectbox(
-        "Hardware", options, key=desk.place(control),
-        format_func=lambda name: names.get(name, name),
-    )  # fmt: skip
-    chosen = str(desk.refresh(control))
-    if chosen in measured:
-        return measured[chosen], "measured"
-    if chosen != OWN:
-        return known_hardware(chosen), "published"
-    for own, label in (
-        (OWN_BANDWIDTH, "Memory bandwidth [GB/s]"),
-        (OWN_TFLOPS, "Dense arithmetic [TFLOP/s]"),
-    ):
-        st.number_input(label, float(own.low), float(own.high), key=desk.place(own), format="%g")
-        desk.refresh(own)
-    rates = {"bfloat16": 1e12 * desk.refresh(OWN_TFLOPS)}
-    bandwidth = 1e9 * desk.refresh(OWN_BANDWIDTH)
-    any_size = 1.0  # of the memory: nothing on this page depends on it
-    return Hardware("My machine", bandwidth, any_size, rates, "typed in", "now"), "assumed"
-
-
-def _time(shape: ModelShape, hardware: Hardware, dtype: str, origin: str) -> StageTime:
-    """Rates a forward reaches: measured ceilings are taken as they are."""
-    size = WEIGHT_BYTES[dtype]
-    precision = Precision(size, size, max(size, 2.0))
-    if origin == "measured":
-        return assumed_stage_time(
-            shape, hardware, dtype, bandwidth_efficiency=1, flop_efficiency=1, precision=precision
-        )
-    return assumed_stage_time(shape, hardware, dtype, precision=precision)
+    machine = machine_of(values, (record for _, record in frame.shelf().profiles))
+    return Asked(machine, gamma, context, batch)
 
 
 def _points(asked: Asked) -> dict[str, tuple[str, RooflinePoint]]:
@@ -168,16 +92,16 @@ def _points(asked: Asked) -> dict[str, tuple[str, RooflinePoint]]:
                     roofline_point(asked.target, prompt, 0, batch, logit_tokens=1)),
         "decode": ("decode", roofline_point(asked.target, 1, context, batch)),
         "verify": (f"verify {verified}", roofline_point(asked.target, verified, context, batch)),
-        "draft": ("draft", roofline_point(asked.draft, 1, context, batch)),
+        "draft": ("draft", roofline_point(asked.machine.draft, 1, context, batch)),
     }  # fmt: skip
 
 
 def _sentence(asked: Asked, points: dict[str, tuple[str, RooflinePoint]], free: int) -> str:
     decode, verify = points["decode"][1], points["verify"][1]
-    ridge = asked.hardware.ridge_point(asked.dtype)
+    ridge = asked.machine.hardware.ridge_point(asked.machine.dtype)
     many = "4096 tokens or more" if free >= 4096 else f"{free} token{'s' * (free > 1)}"
     return (
-        f"Decoding {asked.name} at batch {asked.batch} is bound by {decode.bound}:"
+        f"Decoding {asked.machine.name} at batch {asked.batch} is bound by {decode.bound}:"
         f" **{decode.intensity:.3g} FLOP/byte** against a ridge point of {ridge:.3g}."
         f" A forward over **{many}** takes at most {words.percent(TOLERANCE, 0)} longer than over"
         f" one; verifying {asked.gamma + 1} takes {verify.seconds / decode.seconds:.2f} times as"

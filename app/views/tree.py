@@ -152,9 +152,10 @@ def _draw(desk: Desk, basis: TreeBasis, parents: Parents, best: Parents, chain: 
     left, right = st.columns([2, 5], gap="large")
     with left:
         st.subheader("Edit", anchor=False)
+        names = figures.node_names(parents)
         node = st.selectbox(
             "Node", range(-1, len(parents)), key="tree_node",
-            format_func=lambda one: figures.node_name(parents, one),
+            format_func=lambda one: names[one + 1],
         )  # fmt: skip
         _button("Add a child", "add", _with_child(parents, node))
         _button("Remove it and all beneath", "delete", _without(parents, node))
@@ -238,8 +239,9 @@ def _details(basis: TreeBasis, shown: Gain) -> None:
     )
     chances = path_probabilities(basis.shares, shown.parents)
     with st.expander("Nodes", icon=":material/table_rows:"):
+        names = figures.node_names(shown.parents)
         rows = [
-            {"node": figures.node_name(shown.parents, node), "parent": parent,
+            {"node": names[node + 1], "parent": parent,
              "kept by": 100 * chances[node]}
             for node, parent in enumerate(shown.parents)
         ]  # fmt: skip
