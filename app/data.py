@@ -155,6 +155,11 @@ class Predicted:
         """The search over γ = 1…16; seconds for a long trace, once."""
         return optimum(*self.profile, self.sampling.label)
 
+    @property
+    def quick_trace(self) -> AcceptanceTrace:
+        """As many of its prompts as can be replayed while a slider moves."""
+        return quick_trace(self.calibration.trace)
+
 
 def predictions(entry: Evidence) -> dict[str, Predicted]:
     """Predictions for γ = 1…16 by sampling label; empty without a profile.

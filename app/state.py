@@ -42,7 +42,7 @@ class Number:
     def text(self, value: Value) -> str:
         """The value as it stands in the address."""
         assert isinstance(value, float | int)
-        return f"{value:g}"
+        return f"{value:.12g}"
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,9 @@ COST_RATIO = Number("c", 0.1, 0.0, 1.0)
 VERIFY_SLOPE = Number("verify", 0.02, 0.0, 0.3)
 HOST_SHARE = Number("host", 0.03, 0.0, 0.8)
 TEXT_SOURCE = Choice("text", "rate", ("rate", "trace"))
-COST_SOURCE = Choice("costs", "sliders", ("sliders", "record"))
-MAP_AXIS = Choice("map", "gamma", ("gamma", "c"))
+LOWER_RATE = Number("lower_alpha", 0.6, 0.0, 1.0)
+LOWER_TOKENS = Number("lower", 3, 1, 8)
+LOWER_COST = Number("lower_c", 0.05, 0.0, 1.0)
 WANTED = Number("wanted", 2.0, 1.1, 6.0)
 BATCH = Number("batch", 1, 1, 256)
 CONTEXT = Number("context", 1000, 0, 32_768)
@@ -247,12 +248,12 @@ class Desk:
             st.session_state["_values"][control.name] = drawn
         return st.session_state["_values"][control.name]
 
-    def typed(self, control: Text, label: str) -> str:
+    def typed(self, control: Text, label: str, height: int = 160) -> str:
         """A box to type in; what is refused stays in the box, and the last good text counts."""
         kept, key = self.place(control), f"typed_{control.name}"
         if self.followed or key not in st.session_state:
             st.session_state[key] = st.session_state[kept]
-        st.text_area(label, key=key, height=160)
+        st.text_area(label, key=key, height=height)
         try:
             st.session_state[kept] = control.parse(st.session_state[key].strip())
         except ValueError as error:

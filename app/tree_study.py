@@ -199,6 +199,12 @@ def gain(path: str, files: Fingerprint, _basis: TreeBasis, parents: Parents) -> 
     return Gain(parents, depth, replay.tau, speedup, low, high, basis.costs.origins[number])
 
 
+@st.cache_data(show_spinner=False, max_entries=512)
+def replayed_tau(path: str, files: Fingerprint, _basis: TreeBasis, parents: Parents) -> float:
+    """Tokens per round of a tree along the recorded text. [tokens/round]"""
+    return _replay(_basis, parents).tau
+
+
 def _predicted(
     path: str, files: Fingerprint, basis: TreeBasis, rounds: TimedRounds, parents: Parents
 ) -> Prediction:

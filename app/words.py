@@ -245,6 +245,18 @@ def origin(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{percent(share, 0)} {name}" for name, share in parts if share > 0)
 
 
+def parameters(number: float) -> str:
+    """A number of weights.
+
+    Examples
+    --------
+    >>> parameters(1.236e9).replace(chr(160), " "), parameters(5.2e6).replace(chr(160), " ")
+    ('1.24 billion', '5.2 million')
+    """
+    scale, name = (1e9, "billion") if number >= 1e9 else (1e6, "million")
+    return f"{number / scale:.3g}\xa0{name}"
+
+
 def machine_facts(machine: Machine, dtype: str) -> list[tuple[str, str]]:
     """The machine as label and value pairs."""
     facts = [

@@ -9,15 +9,9 @@ profile) and ``validation`` (against real decoding). Without a measurement:
 ``model_shape``, ``roofline`` and ``hardware`` (bytes, FLOP, peaks),
 ``stage_time`` and ``serving`` (batch and context), ``load`` (arrivals). Backwards:
 ``required_rates``, ``required_measured``, ``required_draft``, ``required_serving``
-(what is needed), ``improvements``, ``elasticities``, ``sample_size``.
+(what is needed), ``method_plan`` (any method from plain
+numbers, both ways), ``improvements``, ``elasticities``, ``sample_size``.
 Equations are numbered in docs/model.md, words defined in docs/nomenclature.md.
-``acceptance`` (laws of emitted tokens), ``windows`` (what every method must tell:
-the drafts a round keeps that starts here), ``chains`` (it, for chains),
-``replay`` (exact prediction from windows), ``costs`` and ``round_time`` (stage
-and round times), ``scenario`` (everything together), ``optimise``,
-``sensitivity``, ``calibration`` (from a profile) and ``validation`` (against
-real decoding). Equations are numbered in docs/model.md, words defined in
-docs/nomenclature.md.
 
 Examples
 --------
@@ -60,6 +54,17 @@ from simulator.latent_attention import LatentAttention
 from simulator.load import Load, simulate_load
 from simulator.lookup import expected_emitted_with_misses, hit_rate, lookup_windows
 from simulator.method_costs import MethodCosts, read_method_costs
+from simulator.method_plan import (
+    MethodPlan,
+    RoundSteps,
+    allowed_cost,
+    chain_plan,
+    needed_rate,
+    parallel_plan,
+    staged_plan,
+    tree_plan,
+    tree_tau_of_rates,
+)
 from simulator.method_prediction import (
     MethodProfile,
     MethodTrace,
@@ -206,6 +211,7 @@ __all__ = [
     "Load",
     "Measurement",
     "MethodCosts",
+    "MethodPlan",
     "MethodProfile",
     "MethodTrace",
     "ModelShape",
@@ -220,6 +226,7 @@ __all__ = [
     "Resamples",
     "RooflinePoint",
     "RoundLine",
+    "RoundSteps",
     "RoundTable",
     "RoundTraffic",
     "Scenario",
@@ -240,6 +247,7 @@ __all__ = [
     "Windows",
     "accept_by_rank",
     "acceptance_change",
+    "allowed_cost",
     "assumed_stage_time",
     "best_first_trees",
     "best_num_draft_tokens",
@@ -251,6 +259,7 @@ __all__ = [
     "break_even_cost_ratio",
     "break_even_draft_cost",
     "calls_cost",
+    "chain_plan",
     "chain_tree",
     "chain_windows",
     "checked_tree",
@@ -295,8 +304,10 @@ __all__ = [
     "lookup_windows",
     "lower_acceptance_rate",
     "mean_emitted_lockstep",
+    "needed_rate",
     "operations_factor",
     "operator_costs",
+    "parallel_plan",
     "parallel_windows",
     "pareto_front",
     "path_probabilities",
@@ -353,6 +364,7 @@ __all__ = [
     "staged_calls_from_rates",
     "staged_draft_calls",
     "staged_gain",
+    "staged_plan",
     "staged_speedup",
     "staging_extra_seconds",
     "steady_gaps",
@@ -365,6 +377,8 @@ __all__ = [
     "transferred_costs",
     "tree_costs",
     "tree_depths",
+    "tree_plan",
+    "tree_tau_of_rates",
     "two_state_emitted_tokens",
     "uniform_emitted_tokens",
     "wave_seconds",

@@ -18,7 +18,7 @@ from app.figures.speedup import (
 from app.figures.staging import calls_by_length, gain_over_draft_cost, staged_beside_plain
 from app.figures.time_split import time_per_token, time_shares
 from app.figures.token_tree import node_names, token_tree
-from app.figures.whatif import gain_curve, gain_map
+from app.figures.whatif import gain_curve, gain_map, method_gain, pinned_speedups
 
 __all__ = [
     "CurvePoint",
@@ -30,10 +30,12 @@ __all__ = [
     "gain_curve",
     "gain_map",
     "gain_over_draft_cost",
+    "method_gain",
     "method_speedups",
     "method_time",
     "node_names",
     "per_prompt_speedup",
+    "pinned_speedups",
     "places_in_intervals",
     "points_from_predictions",
     "points_from_settings",

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from app.figures.speedup import CurvePoint, speedup_by_draft_tokens
-from app.style import FIDELITY_COLOURS, MEASURED, new_figure
-from app.words import times
+from app.style import (
+    BASELINE_COLOUR,
+    FIDELITY_COLOURS,
+    MEASURED,
+    NEUTRAL,
+    broken,
+    draft_token_axis,
+    names_down,
+    new_figure,
+    parity_line,
+)
+from app.words import span, times
 
 _BREAK_EVEN = "#B3246F"
 _SLOWER, _EVEN, _FASTER, _FASTEST = "#C75B12", "#E9E4DA", "#6FB1DD", "#0F4C81"
@@ -62,6 +72,8 @@ def gain_map(
     x_title: str,
     y_title: str,
     here: tuple[float, float],
+    origin: str = "assumed",
+    log_x: bool = False,
     height: int = 400,
 ) -> go.Figure:
     """Speedup over two settings; the heavy line is break-even.
@@ -76,6 +88,10 @@ def gain_map(
         Axis titles with units.
     here : (float, float)
         The present setting, marked.
+    origin : str
+        Where the costs come from.
+    log_x : bool
+        Whether x spans decades.
     height : int
         [pixels]
 
@@ -104,7 +120,7 @@ def gain_map(
         },
         line={"width": 0.5, "color": "rgba(27,31,36,0.35)"},
         hovertemplate=f"{x_title}: %{{x}}<br>{y_title}: %{{y:.2f}}<br>"
-        "speedup %{z:.2f}×<br>assumed: constant acceptance<extra></extra>",
+        f"speedup %{{z:.2f}}×<br>assumed: constant acceptance; costs {origin}<extra></extra>",
         showscale=False,
         name="speedup",
     )  # fmt: skip
@@ -132,4 +148,114 @@ def gain_map(
         },
         hovertemplate="the present setting<extra></extra>",
     )
+    if log_x:
+        ticks = [value for value in (1, 2, 4, 8, 16, 32, 64, 128, 256) if value <= max(x)]
+        figure.update_xaxes(type="log", tickvals=ticks)
+    return figure
+
+
+def method_gain(
+    lines: Mapping[str, Sequence[tuple[int, float]]],
+    *,
+    chosen: int,
+    best: int,
+    x_title: str,
+    origin: str,
+    height: int = 430,
+) -> go.Figure:
+    """Speedup of a method over its size, and of plain chains beside it.
+
+    Parameters
+    ----------
+    lines : mapping of str to sequence of (int, float)
+        Size and speedup [×]; the method first, of which ``chosen`` and ``best`` are marked.
+    chosen, best : int
+        Sizes of the method.
+    x_title : str
+        What a size is, with its unit.
+    origin : str
+        Where acceptance and costs come from.
+    height : int
+        [pixels]
+
+    Returns
+    -------
+    go.Figure
+    """
+    figure = new_figure(x_title, "speedup [×]", height)
+    parity_line(figure)
+    looks = ((FIDELITY_COLOURS["L2"], "solid"), (BASELINE_COLOUR, "dot"))
+    for (name, points), (colour, dash) in zip(lines.items(), looks, strict=True):
+        figure.add_scatter(
+            x=[size for size, _ in points],
+            y=[speedup for _, speedup in points],
+            name=name,
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": 2.5},
+            hovertemplate=f"{name}, %{{x}}<br>predicted %{{y:.2f}}×"
+            f"<br>{origin.replace('; ', '<br>')}<extra></extra>",
+        )
+    at = dict(next(iter(lines.values())))
+    for size, name, symbol, width, colour in (
+        (best, "best", "star", 16, FIDELITY_COLOURS["L2"]),
+        (chosen, "chosen", "circle-open", 17, MEASURED),
+    ):
+        figure.add_scatter(
+            x=[size],
+            y=[at[size]],
+            mode="markers",
+            name=f"{name}: {size}",
+            marker={"symbol": symbol, "size": width, "color": colour,
+                    "line": {"width": 3 if "open" in symbol else 0, "color": colour}},
+            hovertemplate=f"{name}: {size}<br>{times(at[size])}<extra></extra>",
+        )  # fmt: skip
+    draft_token_axis(figure, [size for points in lines.values() for size, _ in points])
+    return figure
+
+
+def pinned_speedups(
+    rows: Sequence[tuple[str, float, float | None, float | None, str]],
+) -> go.Figure:
+    """Speedups of a few scenarios, in the order they were pinned.
+
+    Parameters
+    ----------
+    rows : sequence of (str, float, float or None, float or None, str)
+        Name, speedup, its interval where there is one [×], where the numbers come from.
+
+    Returns
+    -------
+    go.Figure
+    """
+    figure = new_figure("predicted speedup [×]", "", 90 + 46 * len(rows))
+    figure.add_vline(x=1.0, line={"color": NEUTRAL, "width": 1.5})
+    names = [broken(name) for name, *_ in rows]
+    figure.add_bar(
+        x=[speedup for _, speedup, *_ in rows],
+        y=names,
+        orientation="h",
+        marker={"color": FIDELITY_COLOURS["L2"]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [(high or speedup) - speedup for _, speedup, _, high, _ in rows],
+            "arrayminus": [speedup - (low or speedup) for _, speedup, low, _, _ in rows],
+            "thickness": 2,
+            "color": MEASURED,
+        },
+        text=[times(speedup) for _, speedup, *_ in rows],
+        textposition="inside",
+        insidetextanchor="start",
+        textfont={"size": 13, "color": "white"},
+        customdata=[
+            f"{name}<br>predicted {times(speedup)}"
+            + (f", 90 %: {span(low, high)}" if low is not None and high is not None else "")
+            + f"<br>{origin.replace('; ', '<br>')}"
+            for name, speedup, low, high, origin in rows
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=False,
+    )
+    names_down(figure, names)
+    figure.update_xaxes(rangemode="tozero")
     return figure

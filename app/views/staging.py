@@ -18,11 +18,13 @@ from app.staging_study import Recorded, Stack, break_even, recorded_staging
 from app.state import (
     ACCEPTANCE_RATE,
     COST_RATIO,
+    LOWER_COST,
+    LOWER_RATE,
+    LOWER_TOKENS,
     NUM_DRAFT_TOKENS,
     STAGING_SOURCE,
     Choice,
     Desk,
-    Number,
 )
 from app.views import frame
 from measurements import MethodRow, RecordError
@@ -35,9 +37,6 @@ from simulator import (
 )
 
 QUESTION = "Does it pay to draft for the draft?"
-LOWER_RATE = Number("lower_alpha", 0.6, 0.0, 1.0)
-LOWER_TOKENS = Number("lower", 3, 1, 8)
-LOWER_COST = Number("lower_c", 0.05, 0.0, 1.0)
 _SOURCES = {"sliders": "the sliders", "record": "a recorded setting"}
 
 

@@ -7,16 +7,11 @@ from hypothesis import strategies as st
 
 from app import state
 from app.state import Choice, Number, Several, Switch, Text, address_of, parse
+from app.what_if_controls import MAP_AXIS, SCENARIO_CONTROLS
 
+SCENARIO = [one for one in (*SCENARIO_CONTROLS.values(), MAP_AXIS) if not isinstance(one, Text)]
 CONTROLS = [
-    state.ACCEPTANCE_RATE,
-    state.NUM_DRAFT_TOKENS,
-    state.COST_RATIO,
-    state.VERIFY_SLOPE,
-    state.HOST_SHARE,
-    state.TEXT_SOURCE,
-    state.COST_SOURCE,
-    state.MAP_AXIS,
+    *SCENARIO,
     state.LOSSLESS_ONLY,
     Several("methods", ("chain", "tree", "medusa")),
     Text("tree", "", lambda text: [int(part) for part in text.split(",") if part]),
