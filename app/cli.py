@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from app.pair import DEFAULT_TEMPERATURES, PairOptions
+from app.servers import DEFAULT_BATCHES, ServerOptions
 from app.terminal import notice
 
 app = typer.Typer(
@@ -51,6 +52,26 @@ EngineFormat = Annotated[
 EngineDefinition = Annotated[
     str | None, typer.Option("--definition", help="What the numbers mean, where a file is unclear.")
 ]
+ServerUrls = Annotated[
+    list[str] | None,
+    typer.Option("--server", help="Address of a running vLLM; repeat: other drafts, and plain."),
+]
+ServeLocal = Annotated[
+    bool, typer.Option("--serve", help="Start local vLLMs: a plain one, and one for each --gamma.")
+]
+Speculation = Annotated[str, typer.Option(help="Of the servers: draft-model or ngram.")]
+Batches = Annotated[
+    list[int] | None, typer.Option("--batch", help="Of the servers: prompts at once; repeatable.")
+]
+VllmPython = Annotated[
+    str | None,
+    typer.Option("--python", help="Interpreter of vLLM; else SPECULENS_VLLM_PYTHON."),
+]
+MaxNgram = Annotated[int, typer.Option(help="ngram: longest suffix looked for.")]
+MinNgram = Annotated[int, typer.Option(help="ngram: shortest suffix looked for.")]
+Silence = Annotated[float, typer.Option(help="Longest silence of a server. [s]")]
+SweepState = Annotated[Path | None, typer.Option(help="Log of an unfinished sweep over servers.")]
+
 CostRatio = Annotated[float | None, typer.Option(help="One draft step / one target step.")]
 VerifySlope = Annotated[
     float, typer.Option(help="Extra target time per drafted token, in target steps.")
@@ -80,15 +101,34 @@ def profile(
         str | None, typer.Option(help="Comma-separated names, or all; the chain by default.")
     ] = None,
     tree: Trees = None,
+    server: ServerUrls = None,
+    serve: ServeLocal = False,
+    method: Speculation = "draft-model",
+    batch: Batches = None,
+    gamma: Gammas = None,
+    python: VllmPython = None,
+    max_ngram: MaxNgram = 3,
+    min_ngram: MinNgram = 1,
+    timeout: Silence = 60.0,
+    state: SweepState = None,
     as_json: Json = False,
 ) -> None:
-    """Measure stage times and acceptance of a pair; an interrupted profile resumes."""
+    """Measure stage times and acceptance of a pair, or servers; what is interrupted resumes."""
     from app.commands import profile as command
 
     pair = PairOptions(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
+    if server or serve:
+        from app.commands import profile_server
+
+        options = _servers(
+            server, serve, method, batch, gamma, (4, 10), python, (max_ngram, min_ngram),
+            timeout, state,
+        )  # fmt: skip
+        profile_server.run(pair, options, out, as_json)
+        return
     command.run(pair, out, blocks, methods, tree or (), as_json)
 
 
@@ -204,9 +244,18 @@ def validate(
         ),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="With --plan: folder of what is done already.")
+        Path | None,
+        typer.Option(help="With --plan: folder of what is done already; with servers: a log."),
     ] = None,
     engine: OtherEngine = None,
+    server: ServerUrls = None,
+    serve: ServeLocal = False,
+    method: Speculation = "draft-model",
+    batch: Batches = None,
+    python: VllmPython = None,
+    max_ngram: MaxNgram = 3,
+    min_ngram: MinNgram = 1,
+    timeout: Silence = 60.0,
     as_json: Json = False,
 ) -> None:
     """Decode for real and put the prediction beside it, with the error explained."""
@@ -216,6 +265,15 @@ def validate(
         target, draft, device, dtype, forward, prompts, num_prompts,
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
+    if server or serve:
+        from app.commands import validate_server
+
+        options = _servers(
+            server, serve, method, batch or [1, 4], gamma, (1, 2, 3, 5, 8), python,
+            (max_ngram, min_ngram), timeout, state,
+        )  # fmt: skip
+        validate_server.run(pair, options, out, record, as_json)
+        return
     if plan is not None:
         from app.commands import campaign
 
@@ -579,8 +637,8 @@ def serve_vllm(
         str | None, typer.Option(help="draft-model or ngram; plain decoding by default.")
     ] = None,
     num_draft_tokens: Annotated[int | None, typer.Option(help="Draft tokens per round, K.")] = None,
-    max_ngram: Annotated[int, typer.Option(help="ngram: longest suffix looked for.")] = 3,
-    min_ngram: Annotated[int, typer.Option(help="ngram: shortest suffix looked for.")] = 1,
+    max_ngram: MaxNgram = 3,
+    min_ngram: MinNgram = 1,
     speculative_config: Annotated[
         str | None, typer.Option(help="vLLM's own JSON, or a .json file of it.")
     ] = None,
@@ -592,10 +650,7 @@ def serve_vllm(
     argument: Annotated[
         list[str] | None, typer.Option(help="One more argument of vLLM's own; may be repeated.")
     ] = None,
-    python: Annotated[
-        str | None,
-        typer.Option(help="Interpreter of vLLM's environment; else SPECULENS_VLLM_PYTHON."),
-    ] = None,
+    python: VllmPython = None,
     log: Annotated[Path | None, typer.Option(help="File of the server's output.")] = None,
     deadline: Annotated[float, typer.Option(help="Longest wait for its start. [s]")] = 300.0,
 ) -> None:
@@ -636,6 +691,29 @@ def _gammas(given: list[int] | None) -> tuple[int, ...]:
         if gamma < 1:
             raise BadInputError(f"draft tokens per round must be at least 1, not {gamma}")
     return tuple(dict.fromkeys(given)) if given else DEFAULT_GAMMAS
+
+
+def _servers(
+    urls: list[str] | None,
+    serve: bool,
+    method: str,
+    batches: list[int] | None,
+    gammas: list[int] | None,
+    usual: tuple[int, ...],
+    python: str | None,
+    ngram: tuple[int, int],
+    timeout: float,
+    state: Path | None,
+) -> ServerOptions:
+    if urls and (serve or gammas or python):
+        raise BadInputError(
+            "--server measures running servers: leave out --serve, --gamma and --python"
+        )
+    drafts = (_gammas(gammas) if gammas else usual) if serve else ()
+    return ServerOptions(
+        tuple(urls or ()), method, tuple(dict.fromkeys(batches or DEFAULT_BATCHES)),
+        drafts, python, ngram, state, timeout,
+    )  # fmt: skip
 
 
 class BadInputError(ValueError):

@@ -8,12 +8,12 @@
 
 from measurements.context import Ceilings, Machine, ModelInfo, PromptSet, Sampling
 from measurements.files import RecordError
+from measurements.identity import SCHEMA_VERSION
 from measurements.importing import Imported, import_records
 from measurements.method_tables import ROUNDS_SCHEMA, WINDOWS_SCHEMA, as_rounds, as_windows
 from measurements.naming import canonical_parameters, new_record_id, utc_now
 from measurements.scan import Scan, scan
 from measurements.schema import (
-    SCHEMA_VERSION,
     AutoregressiveRow,
     ComparisonRecord,
     ErrorRow,
@@ -31,10 +31,18 @@ from measurements.schema import (
     ValidationRecord,
     ValidationSummary,
 )
+from measurements.server_record import (
+    MeasuredPredicted,
+    ServedAnswer,
+    ServedSetting,
+    ServedWave,
+    ServerRecord,
+)
 from measurements.store import (
     DATA,
     Profile,
     load_profile,
+    load_server,
     load_validation,
     read_record,
     save_profile,
@@ -58,6 +66,7 @@ __all__ = [
     "Fidelities",
     "Imported",
     "Machine",
+    "MeasuredPredicted",
     "MethodRow",
     "ModelInfo",
     "Profile",
@@ -69,6 +78,10 @@ __all__ = [
     "RoundsRow",
     "Sampling",
     "Scan",
+    "ServedAnswer",
+    "ServedSetting",
+    "ServedWave",
+    "ServerRecord",
     "SettingRow",
     "SpeedupRow",
     "Spread",
@@ -83,6 +96,7 @@ __all__ = [
     "canonical_parameters",
     "import_records",
     "load_profile",
+    "load_server",
     "load_validation",
     "new_record_id",
     "read_record",

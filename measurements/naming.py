@@ -23,7 +23,7 @@ def pair_slug(target_name: str, draft_name: str) -> str:
 
 
 def new_record_id(
-    kind: Literal["profile", "validation", "comparison", "study"],
+    kind: Literal["profile", "validation", "comparison", "study", "server"],
     dtype: str,
     now: datetime | None = None,
 ) -> str:

@@ -13,6 +13,7 @@ from measurements.schema import (
     StudyRecord,
     ValidationRecord,
 )
+from measurements.server_record import ServerRecord
 from measurements.store import read_record, verify_tables
 
 
@@ -24,6 +25,7 @@ class Scan:
     validations: list[tuple[Path, ValidationRecord]]
     comparisons: list[tuple[Path, ComparisonRecord]]
     studies: list[tuple[Path, StudyRecord]]
+    servers: list[tuple[Path, ServerRecord]]
     problems: list[RecordError]
 
     def profile_of(self, validation: ValidationRecord) -> tuple[Path, ProfileRecord] | None:
@@ -67,5 +69,6 @@ def scan(root: Path) -> Scan:
         [(path, r) for path, r in found if isinstance(r, ValidationRecord)],
         [(path, r) for path, r in found if isinstance(r, ComparisonRecord)],
         [(path, r) for path, r in found if isinstance(r, StudyRecord)],
+        [(path, r) for path, r in found if isinstance(r, ServerRecord)],
         problems,
     )

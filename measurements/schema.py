@@ -8,35 +8,26 @@ Units are SI and stand in the field's name or in its comment.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from measurements.context import (
     Ceilings,
     Count,
-    DType,
     FileName,
     Frozen,
-    Machine,
     ModelInfo,
     NotNegative,
     Positive,
     PositiveCount,
-    PromptSet,
     Sampling,
     Sha256,
     Share,
 )
+from measurements.identity import Identified, RecordId
 from measurements.naming import pair_slug
-
-SCHEMA_VERSION: Literal[1] = 1
-
-RecordId = Annotated[
-    str,
-    Field(pattern=r"^(profile|validation|comparison|study)-[a-z0-9]+-\d{8}T\d{6}Z-[0-9a-f]{6}$"),
-]
+from measurements.server_record import ServerRecord
 
 
 class TraceInfo(Frozen):
@@ -49,32 +40,9 @@ class TraceInfo(Frozen):
     num_prompts: PositiveCount
 
 
-class _Record(Frozen):
-    schema_version: Literal[1] = SCHEMA_VERSION
-    id: RecordId
-    created: str
-    commit: str | None = None
-    machine: Machine
+class _Record(Identified):
     target: ModelInfo
     draft: ModelInfo
-    dtype: DType
-    prompts: PromptSet
-    new_tokens: PositiveCount
-    complete: bool
-
-    @field_validator("created")
-    @classmethod
-    def _created_is_utc(cls, value: str) -> str:
-        if datetime.fromisoformat(value).utcoffset() != timedelta(0):
-            raise ValueError(f"created {value!r} is not a UTC time (ISO 8601, offset +00:00)")
-        return value
-
-    @model_validator(mode="after")
-    def _id_names_kind_and_dtype(self) -> Self:
-        kind = getattr(self, "kind", None)
-        if not self.id.startswith(f"{kind}-{self.dtype}-"):
-            raise ValueError(f"id {self.id!r} does not begin with '{kind}-{self.dtype}-'")
-        return self
 
     @property
     def pair_slug(self) -> str:
@@ -321,7 +289,7 @@ class StudyRecord(_Record):
     notes: list[str] = Field(default_factory=list)
 
 
-Record = ProfileRecord | ValidationRecord | ComparisonRecord | StudyRecord
+Record = ProfileRecord | ValidationRecord | ComparisonRecord | StudyRecord | ServerRecord
 
 
 def _check_shares(split: dict[str, float]) -> None:

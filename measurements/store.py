@@ -25,9 +25,9 @@ from pydantic import ValidationError
 
 from measurements.context import Sampling
 from measurements.files import RecordError, read_verified, seal, write_atomically
+from measurements.identity import SCHEMA_VERSION
 from measurements.method_tables import as_rounds, as_windows
 from measurements.schema import (
-    SCHEMA_VERSION,
     ComparisonRecord,
     ProfileHeader,
     ProfileRecord,
@@ -36,6 +36,7 @@ from measurements.schema import (
     TraceInfo,
     ValidationRecord,
 )
+from measurements.server_record import ServerRecord
 from measurements.tables import as_stages, as_trace
 
 DATA = Path(__file__).parent / "data"
@@ -45,6 +46,7 @@ _KINDS: dict[str, type[Record]] = {
     "validation": ValidationRecord,
     "comparison": ComparisonRecord,
     "study": StudyRecord,
+    "server": ServerRecord,
 }
 
 
@@ -177,7 +179,7 @@ def save_validation(
     return path
 
 
-def save_record(root: Path, record: ComparisonRecord | StudyRecord) -> Path:
+def save_record(root: Path, record: ComparisonRecord | StudyRecord | ServerRecord) -> Path:
     """Write a record that has no tables beside it.
 
     Returns
@@ -233,6 +235,20 @@ def load_validation(path: Path) -> ValidationRecord:
     record = read_record(path)
     if not isinstance(record, ValidationRecord):
         raise RecordError(path, f"is a {record.kind} record, a validation is needed")
+    return record
+
+
+def load_server(path: Path) -> ServerRecord:
+    """Read a sweep over servers, verifying hash and schema.
+
+    Raises
+    ------
+    RecordError
+        Naming the file and the reason.
+    """
+    record = read_record(path)
+    if not isinstance(record, ServerRecord):
+        raise RecordError(path, f"is a {record.kind} record, a server's is needed")
     return record
 
 

@@ -79,7 +79,7 @@ class Session:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of the servers, in their order."""
+        """Of the servers, the plain one first."""
         return tuple(about.label for about in self.abouts)
 
 
@@ -110,7 +110,8 @@ def open_session(endpoints: Sequence[Endpoint], model: str | None = None) -> Ses
             f"{endpoints[0].url} does not speculate: start it with a --speculative-config "
             "(speculens serve-vllm does), and name the plain one beside it"
         )
-    return Session(tuple(endpoints), abouts)
+    ordered = sorted(zip(endpoints, abouts, strict=True), key=lambda p: p[1].num_draft_tokens)
+    return Session(tuple(e for e, _ in ordered), tuple(a for _, a in ordered))
 
 
 def sweep(session: Session, plan: SweepPlan, log: SweepLog, report: Report = silent) -> None:

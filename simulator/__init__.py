@@ -122,10 +122,10 @@ from simulator.server_rounds import (
     RoundLine,
     ServedRounds,
     fit_round_line,
-    seconds_without_stalls,
     served_rounds,
-    steady_gaps,
+    steady_rounds,
     wave_seconds,
+    weighted_median,
 )
 from simulator.serving import Server, mean_emitted_lockstep, serving_speedup
 from simulator.serving_limits import (
@@ -345,7 +345,6 @@ __all__ = [
     "rounds_left",
     "rounds_variance",
     "sampled_accept_by_rank",
-    "seconds_without_stalls",
     "served_rounds",
     "serving_speedup",
     "shape_from_config",
@@ -367,7 +366,7 @@ __all__ = [
     "staged_plan",
     "staged_speedup",
     "staging_extra_seconds",
-    "steady_gaps",
+    "steady_rounds",
     "summarise",
     "summarise_errors",
     "tabulate_rounds",
@@ -382,6 +381,7 @@ __all__ = [
     "two_state_emitted_tokens",
     "uniform_emitted_tokens",
     "wave_seconds",
+    "weighted_median",
     "windows_hazards",
     "with_child",
     "without_subtree",

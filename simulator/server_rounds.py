@@ -16,9 +16,6 @@ from simulator.checks import FloatArray, IntArray, above, at_least, counts, one_
 from simulator.replay import replay_windows
 from simulator.windows import Windows
 
-STALL = 3.0
-"""A piece that took so many times the median waited for something else."""
-
 
 @dataclass(frozen=True, eq=False)
 class ServedRounds:
@@ -113,8 +110,8 @@ def served_rounds(windows: Windows, num_draft_tokens: int, wanted: int) -> Serve
     )
 
 
-def steady_gaps(arrivals: Sequence[ArrayLike]) -> tuple[IntArray, FloatArray]:
-    """Times of rounds, and how many sequences were in each.
+def steady_rounds(arrivals: Sequence[ArrayLike]) -> tuple[IntArray, IntArray, FloatArray]:
+    """Stretches of rounds with the same sequences in them, seen from outside.
 
     Parameters
     ----------
@@ -124,57 +121,70 @@ def steady_gaps(arrivals: Sequence[ArrayLike]) -> tuple[IntArray, FloatArray]:
 
     Returns
     -------
-    active : array [num_gaps]
-        Answers under way during a gap. [sequences]
-    seconds : array [num_gaps]
-        Between two pieces of one answer, every answer having begun. [s]
+    active : array [num_stretches]
+        Answers under way. [sequences]
+    rounds : array [num_stretches], >= 1
+        Pieces of the answer that ends the stretch. [rounds]
+    seconds : array [num_stretches]
+        Of all of them. [s]
 
     Raises
     ------
     ValueError
         If a piece came before the one in front of it.
 
+    Notes
+    -----
+    A stretch begins when the last answer has begun, or an answer ends, and is ended by the next
+    that does. Pieces of one step come a little apart, and single gaps say little; the ends of a
+    stretch of many rounds do not care.
+
     Examples
     --------
-    >>> steady_gaps([[0.0, 1.0, 2.0, 4.0], [1.0, 2.0]])
-    (array([2, 1, 2]), array([1., 2., 1.]))
+    >>> steady_rounds([[0.0, 1.0, 2.0, 3.0, 3.5, 4.0], [1.0, 2.0, 3.0]])
+    (array([2, 1]), array([2, 2]), array([2., 1.]))
     """
     pieces = [np.asarray(a, dtype=np.float64) for a in arrivals]
-    for times in pieces:
-        if (np.diff(times) < 0).any():
-            raise ValueError("arrivals of an answer must not fall")
+    gaps = np.concatenate([np.diff(times) for times in pieces])
+    if (gaps < 0).any():
+        raise ValueError("arrivals of an answer must not fall")
     begun = max(times[0] for times in pieces)
-    ends = np.array([times[-1] for times in pieces])
-    active, seconds = [], []
-    for times in pieces:
-        later = times[times >= begun]
-        middle = (later[1:] + later[:-1]) / 2  # pieces of one step come a little apart
-        active.append((ends[None, :] > middle[:, None]).sum(axis=1))
-        seconds.append(np.diff(later))
-    return np.concatenate(active).astype(np.int64), np.concatenate(seconds)
+    # another answer's piece of the step that the last one began in may come behind it
+    same_step = begun + (float(np.median(gaps)) / 2 if gaps.size else 0.0)
+    rounds = [int((times > same_step).sum()) for times in pieces]
+    found: list[tuple[int, int, float]] = []
+    end, counted = begun, 0
+    for place, i in enumerate(np.argsort([times[-1] for times in pieces], kind="stable")):
+        if rounds[i] > counted:
+            last = float(pieces[i][-1])
+            found.append((len(pieces) - place, rounds[i] - counted, last - end))
+            end, counted = last, rounds[i]
+    table = np.array(found, dtype=np.float64).reshape(-1, 3)
+    return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2]
 
 
-def seconds_without_stalls(seconds: ArrayLike) -> float:
-    """Mean of times that belong together, those left out that waited for something else.
+def weighted_median(values: ArrayLike, weights: ArrayLike) -> float:
+    """The value with half of the weight at or below it.
 
     Parameters
     ----------
-    seconds : array [num_gaps], > 0
-        [s]
+    values : array [num_values]
+    weights : array [num_values], > 0
 
     Returns
     -------
     float
-        Of what is at most ``STALL`` medians. A mean, because rounds with and without a match of
-        prompt lookup differ in kind and the total is what counts. [s]
+        One of the values: a stretch that was held up does not move it.
 
     Examples
     --------
-    >>> seconds_without_stalls([1.0, 2.0, 3.0, 60.0])
-    2.0
+    >>> weighted_median([1.0, 5.0, 1.2], [3, 2, 4])
+    1.2
     """
-    times = above("seconds", seconds, 0)
-    return float(times[times <= STALL * np.median(times)].mean())
+    each, heavy = np.asarray(values, dtype=np.float64), above("weights", weights, 0)
+    order = np.argsort(each, kind="stable")
+    below = np.cumsum(heavy[order])
+    return float(each[order][np.searchsorted(below, below[-1] / 2)])
 
 
 @dataclass(frozen=True, eq=False)

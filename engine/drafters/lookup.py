@@ -25,7 +25,9 @@ class LookupDrafter:
     """Copies from the text; proposes nothing where its end is new.
 
     Where the copied stretch reaches the end of the text it goes on through its
-    own copy, as in LZ77, so that a loop is drafted at full length.
+    own copy, as in LZ77, so that a loop is drafted at full length. vLLM's rule
+    (``NgramProposer``, 0.32.0, read 2026-11) takes the first place and stops at
+    the end: ``recent=False, through_copy=False``.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ class LookupDrafter:
         Name in the provenance of tokens.
     recent : bool
         Take the most recent place, else the first.
+    through_copy : bool
+        Go on where the text ends, else draft less there.
 
     Attributes
     ----------
@@ -46,7 +50,13 @@ class LookupDrafter:
     needs_features = False
 
     def __init__(
-        self, max_ngram: int = 3, level: str = "lookup", *, min_ngram: int = 1, recent: bool = True
+        self,
+        max_ngram: int = 3,
+        level: str = "lookup",
+        *,
+        min_ngram: int = 1,
+        recent: bool = True,
+        through_copy: bool = True,
     ) -> None:
         if max_ngram < 1:
             raise InputError(f"the longest suffix must have at least 1 token, not {max_ngram}")
@@ -55,7 +65,7 @@ class LookupDrafter:
                 f"the shortest suffix must have 1 to {max_ngram} tokens, not {min_ngram}"
             )
         self.max_ngram, self.min_ngram, self.level = max_ngram, min_ngram, level
-        self.recent = recent
+        self.recent, self.through_copy = recent, through_copy
         self.hits = self.misses = 0
         self._text: list[int] = []  # all but the pending token
         self._ends: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -76,7 +86,7 @@ class LookupDrafter:
     def propose(
         self, pending: torch.Tensor, shape: Shape, rule: Rule, clock: StageClock | None
     ) -> Draft | None:
-        """A chain as deep as the shape, or None; see ``Drafter``."""
+        """A chain as deep as the shape, as far as there is text, or None; see ``Drafter``."""
         token = int(pending)
         begin = self._find(token)
         draft = None
@@ -85,6 +95,8 @@ class LookupDrafter:
         else:
             self.hits += 1
             depth = min(shape.depth, shape.size)
+            if not self.through_copy:
+                depth = min(depth, len(self._text) + 1 - begin)
             self._proposed = self._copy(begin, token, depth)
             drafted = torch.tensor(self._proposed[1:], device=pending.device)
             draft = Draft(drafted, _chain(depth))

@@ -22,7 +22,7 @@ def test_every_wave_goes_to_every_server(tmp_path: Path) -> None:
     with fake_server(2) as (drafting, _), fake_server() as (plain, _):
         session = open_session([Endpoint(drafting), Endpoint(plain)], "python-13m")
         sweep(session, PLAN, log, steps.append)
-    assert session.labels == ("K2", "plain")
+    assert session.labels == ("plain", "K2")
     assert {(b, n) for _, b, n in log.units} == {(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)}
     assert [(s.done, s.total) for s in steps] == [(n, 6) for n in range(1, 7)]
     for (_, batch, number), unit in log.units.items():

@@ -10,10 +10,10 @@ from simulator import (
     fit_round_line,
     lookup_windows,
     replay_chain,
-    seconds_without_stalls,
     served_rounds,
-    steady_gaps,
+    steady_rounds,
     wave_seconds,
+    weighted_median,
 )
 
 
@@ -111,26 +111,36 @@ def test_a_wave_is_its_steps_one_by_one(steps, times) -> None:
     assert wave_seconds(steps, times[: len(steps)]) == pytest.approx(ended)
 
 
-def test_gaps_of_a_simulated_wave_are_its_step_times() -> None:
-    times, steps, started = [1.0, 1.5, 1.7], [3, 6, 6], [0.0, 0.0, 0.4]
+def test_stretches_of_a_simulated_wave_are_its_steps() -> None:
+    times, steps, started = [1.0, 1.5, 1.7], [3, 7, 9], [0.0, 0.0, 0.4]
     arrivals, now = [[t] for t in started], max(started)
     for step in range(max(steps)):
         running = [i for i, wanted in enumerate(steps) if wanted > step]
         now += times[len(running) - 1]
         for place, i in enumerate(running):
             arrivals[i].append(now + 1e-3 * place)
-    active, seconds = steady_gaps(arrivals)
-    for number in (2, 3):
-        found = seconds[active == number]
-        # pieces of a step come up to 2 ms apart
-        assert found == pytest.approx([times[number - 1]] * found.size, abs=4e-3)
-    assert 1 not in active
+    active, rounds, seconds = steady_rounds(arrivals)
+    assert active.tolist() == [3, 2, 1]
+    assert rounds.tolist() == [3, 4, 2]
+    # pieces of a step come up to 2 ms apart
+    assert seconds / rounds == pytest.approx(times[::-1], abs=2e-3)
+
+
+def test_a_piece_of_the_step_in_which_the_last_began_is_no_round() -> None:
+    active, rounds, seconds = steady_rounds([[0.0, 1.001, 2.0, 3.0], [1.0, 2.0, 3.0]])
+    assert (active.tolist(), rounds.tolist()) == ([2], [2])
+    assert seconds == pytest.approx([2.0])
+
+
+def test_an_answer_of_one_piece_has_no_rounds() -> None:
+    assert [part.size for part in steady_rounds([[1.0]])] == [0, 0, 0]
 
 
 def test_pieces_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="must not fall"):
-        steady_gaps([[0.0, 2.0, 1.0]])
+        steady_rounds([[0.0, 2.0, 1.0]])
 
 
-def test_a_stall_is_left_out_and_a_slow_kind_of_round_is_not() -> None:
-    assert seconds_without_stalls([1.0, 1.0, 2.0, 2.0, 500.0]) == pytest.approx(1.5)
+def test_a_median_ignores_what_was_held_up() -> None:
+    assert weighted_median([1.0, 1.1, 900.0], [5, 5, 5]) == 1.1
+    assert weighted_median([2.0, 1.0], [1, 3]) == 1.0
