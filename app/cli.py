@@ -371,20 +371,61 @@ def bench(
     new_tokens: NewTokens = 96,
     app: Annotated[bool, typer.Option("--app", help="Time the dashboard instead.")] = False,
     data: Annotated[Path | None, typer.Option(help="With --app: folder of records.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="vllm: take turns with a real vLLM instead; resumes.")
+    ] = None,
+    vllm_python: Annotated[
+        str | None, typer.Option(help="Interpreter of vLLM's environment.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="With --against: prompts at once; default 1, 4, 8.")
+    ] = None,
+    gamma: Annotated[
+        list[int] | None,
+        typer.Option(help="With --against: a draft model's tokens per round; default 2, 3, 4, 6."),
+    ] = None,
+    lookup: Annotated[
+        list[int] | None,
+        typer.Option(help="With --against: vLLM's n-gram tokens per round; default 4, 8, 10."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="With --against: of either engine; default: all.")
+    ] = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="With --against: vLLM without compilation.")
+    ] = False,
+    state: Annotated[Path, typer.Option(help="With --against: folder of decodes and logs.")] = Path(
+        "runs/against-vllm"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="With --against: folder of records to save to.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """The engine against Transformers, and the speed of the model itself; or the dashboard's."""
+    """The engine against Transformers or vLLM; or the dashboard's speed."""
     if app:
         from app.commands import bench_app
 
         bench_app.run(data, as_json)
         return
-    from app.commands import bench as command
-
     pair = PairOptions(
         target, draft, device, dtype,
         prompts=prompts, num_prompts=num_prompts, new_tokens=new_tokens,
     )  # fmt: skip
+    if against is not None:
+        from app.commands import bench_vllm
+
+        if against != "vllm":
+            raise BadInputError(f"--against must be vllm, not '{against}'")
+        options = bench_vllm.VllmOptions(
+            vllm_python, tuple(dict.fromkeys(batch or (1, 4, 8))),
+            _gammas(gamma) if gamma else (2, 3, 4, 6), _gammas(lookup) if lookup else (4, 8, 10),
+            threads, eager, state,
+        )  # fmt: skip
+        bench_vllm.run(pair, options, out, as_json)
+        return
+    from app.commands import bench as command
+
     command.run(pair, as_json)
 
 

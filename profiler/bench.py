@@ -17,6 +17,7 @@ from engine.drafters.language_model import LanguageModelDrafter
 from engine.events import Generation
 from engine.model import Model, wrap
 from engine.sampling import Sampling
+from profiler.baselines import TransformersEngine
 from profiler.catalogue import catalogue
 from profiler.lock import device_lock
 from profiler.measure import measure
@@ -24,7 +25,6 @@ from profiler.progress import Report, Step, silent
 from profiler.ratios import ratio_spread
 from profiler.run import ProfilePlan
 from profiler.runs import HOST_STAGES
-from profiler.transformers_engine import TransformersEngine
 
 DRAFT_LENGTHS = (1, 2, 3, 4, 5, 6, 8)
 FORWARD_WIDTHS = (1, 8)

@@ -10,9 +10,9 @@ from engine.errors import InputError
 from engine.events import Generation, Round
 from engine.model import Model
 from engine.sampling import Sampling
+from profiler.baselines import Kind, TransformersEngine
 from profiler.methods import Method, OtherEngine
 from profiler.stages import StagePlan
-from profiler.transformers_engine import Kind, TransformersEngine
 
 TRANSFORMERS = "transformers"
 """The engine's name in parameters and on the command line."""

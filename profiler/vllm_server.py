@@ -56,6 +56,8 @@ class Served:
         Leave out compilation and graphs: it starts sooner and may decode slower.
     arguments : tuple of str
         More of vLLM's own, as they are.
+    environment : tuple of (str, str)
+        Variables of the server's process, above all others.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Served:
     port: int = 0
     eager: bool = True
     arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("max_model_len", "max_num_seqs"):
@@ -244,7 +247,8 @@ def serve(
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            env=_environment(served.target), start_new_session=True,
+            env={**_environment(served.target), **dict(served.environment)},
+            start_new_session=True,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", log, process)
     try:

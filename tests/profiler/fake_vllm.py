@@ -76,10 +76,25 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(60)
         if fake.trouble.startswith("dies-at-") and number >= int(fake.trouble.split("-")[-1]):
             os._exit(9)
+        if not asked.get("stream"):
+            self._whole(asked)
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         self._stream(asked)
+
+    def _whole(self, asked: dict[str, Any]) -> None:
+        """Several prompts of token ids, answered when all are done; the last one first."""
+        choices = [
+            {
+                "index": index,
+                "token_ids": [token("x" * len(ids), at) for at in range(asked["max_tokens"])],
+            }
+            for index, ids in enumerate(asked["prompt"])
+        ]
+        time.sleep(STEP_S * asked["max_tokens"])
+        self._send(json.dumps({"choices": choices[::-1]}).encode())
 
     def _stream(self, asked: dict[str, Any]) -> None:
         fake, prompt, wanted = self.server, asked["prompt"], asked["max_tokens"]

@@ -10,7 +10,7 @@ from engine.errors import InputError
 from engine.events import Round
 from engine.model import Model, wrap
 from engine.sampling import Sampling
-from profiler.transformers_engine import TransformersEngine
+from profiler.baselines import TransformersEngine
 from tests.tiny_models import noisy_copy, tiny_llama, tiny_pair
 
 PROMPT = [5, 9, 2, 7, 5, 9, 2, 11, 30, 5, 9]
