@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from app.pair import PairOptions
-from app.terminal import ShowStep, notice
+from app.terminal import ShowStep, ends_like_ctrl_c, notice
 
 if TYPE_CHECKING:
     from engine.prompts import Prompts
@@ -110,7 +110,7 @@ def measure(pair: PairOptions, options: ServerOptions, out: Path, show: ShowStep
     }  # fmt: skip
     log = SweepLog(options.state or _log_path(out, identity), identity)
     try:
-        with _alone(pair, options):
+        with _alone(pair, options), ends_like_ctrl_c():
             for session in _sessions(pair, options, plan, log):
                 stated = _completed(stated, session.abouts[0].model)
                 sweep(session, plan, log, lambda s: show(s.what, s.done, s.total))

@@ -1,6 +1,7 @@
 """What the command line shows: progress on standard error, results on standard output."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,21 @@ def resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         notice("speculens: interrupted; what was done is kept, the same command resumes")
         sys.exit(130)
+
+
+@contextmanager
+def ends_like_ctrl_c() -> Iterator[None]:
+    """A polite kill ends the command as Ctrl-C does, so that it ends its own processes first.
+
+    Ctrl-C itself too: a shell starts background commands with it ignored.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _tenths() -> ShowStep:

@@ -40,12 +40,12 @@ def show_servers(found: dict[str, Any]) -> None:
             f"{1e3 * row['seconds_per_token']:.2f}",
             f"{1e3 * row['seconds_to_first_token']:.1f}",
             "–" if row["tau"] is None else f"{row['tau']:.3f}",
-            ", ".join(f"{s:.2f}" for s in row["survival"]) or "–",
+            kept(row["survival"]),
             "–" if row["speedup"] is None else f"{row['speedup']:.2f}×",
         ]
         for row in found["servers"]
     ]
-    headings = ["K", "batch", "tokens/s", "ms/token", "first ms", "τ", "kept by position", "S"]
+    headings = ["K", "batch", "tok/s", "ms/tok", "first ms", "τ", "kept by position", "S"]
     output().print(table("Servers", headings, rows))
     unequal = [r for r in found["servers"] if r["rounds_seen"] < r["rounds_counted"]]
     for row in unequal:
@@ -53,6 +53,12 @@ def show_servers(found: dict[str, Any]) -> None:
             f"note: K {row['num_draft_tokens']}, batch {row['batch']}: {row['rounds_seen']} rounds "
             f"were seen of {row['rounds_counted']} counted: pieces arrived together"
         )
+
+
+def kept(survival: list[float], most: int = 4) -> str:
+    """Drafts kept by position, the first few."""
+    shown = " ".join(f"{s:.2f}" for s in survival[:most])
+    return f"{shown} …" if len(survival) > most else shown or "–"
 
 
 def _show_fit(found: dict[str, Any]) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.terminal import notice
+from app.terminal import ends_like_ctrl_c, notice
 
 if TYPE_CHECKING:
     from profiler.vllm_server import Served
@@ -31,6 +30,7 @@ def configuration(
         If both are given, or one is wrong.
     """
     from engine.errors import InputError
+    from engine.model import locate
     from profiler.vllm_server import speculative_config
 
     if given is None:
@@ -44,6 +44,8 @@ def configuration(
         raise InputError(f"--speculative-config is no JSON object: {error}") from None
     if not isinstance(config, dict):
         raise InputError(f"--speculative-config must be a JSON object, not {given[:60]}")
+    if isinstance(config.get("model"), str):
+        config["model"] = locate(config["model"])  # exports name embedded models as we do
     return config
 
 
@@ -51,11 +53,11 @@ def run(served: Served, python: str | None, log: Path | None, deadline_s: float)
     """Start, print the address on standard output, stay until Ctrl-C or until it ends."""
     from profiler.vllm_server import find_python, serve
 
-    # both at once: a shell starts background commands with Ctrl-C ignored
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
     try:
-        with serve(served, find_python(python), log, deadline_s, notice) as server:
+        with (
+            ends_like_ctrl_c(),
+            serve(served, find_python(python), log, deadline_s, notice) as server,
+        ):
             print(server.url, flush=True)
             notice(f"vLLM serves {served.name} (Ctrl-C ends it)")
             while True:

@@ -22,9 +22,14 @@ def export(plan: Plan) -> Export:
     config: dict[str, Any] = {"method": method, "num_speculative_tokens": plan.num_draft_tokens}
     if method in ("draft_model", "medusa"):
         config["model"] = plan.draft
-    if method == "ngram":
-        config["prompt_lookup_max"] = 4  # vLLM asks for a bound
     notes = ["greedy drafts by default: set draft_sample_method to probabilistic above T = 0"]
+    if method == "ngram":
+        # what our lookup looks for; without the least, vLLM takes it to be the most
+        config |= {"prompt_lookup_max": 3, "prompt_lookup_min": 1}
+        notes = [
+            "vLLM copies from the first match and stops where the text ends; lookup as profiled"
+            " takes the latest and goes on through its copy: validate --server says what vLLM keeps"
+        ]
     if plan.schedule is not None:
         config["num_speculative_tokens"] = max(1, *(g for _, _, g in plan.schedule))
         config["num_speculative_tokens_per_batch_size"] = [list(part) for part in plan.schedule]

@@ -14,7 +14,9 @@ from app.cli import main
 from app.engine_scenario import Costs
 from app.exports import ENGINES, Plan, schedule_ranges
 from app.planning import Machine, plan_from_hazards, with_schedule
+from engine.drafters.lookup import LookupDrafter
 from measurements import DATA
+from profiler.vllm_server import speculative_config
 from simulator.serving_limits import best_schedule
 
 SAMPLES = Path(__file__).parents[1] / "measurements" / "engines" / "samples"
@@ -104,6 +106,14 @@ def test_what_an_engine_cannot_express_is_refused_with_the_nearest(
     with pytest.raises(ValueError, match="the nearest it can is") as caught:
         ENGINES[engine](Plan(method, 4, "here", parameters))
     assert "\n" not in str(caught.value)
+
+
+def test_vllm_looks_for_the_suffixes_that_were_profiled() -> None:
+    ours = LookupDrafter()
+    config = ENGINES["vllm"](Plan("lookup", 4, "here")).files["speculative_config.json"]
+    assert config["prompt_lookup_max"] == ours.max_ngram
+    assert config["prompt_lookup_min"] == ours.min_ngram
+    assert config == speculative_config("ngram", 4)
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))

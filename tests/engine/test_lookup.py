@@ -62,6 +62,25 @@ def test_it_finds_what_a_scan_finds(
     assert proposal(drafter, text[-1], num_tokens) == wanted
 
 
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 6), st.booleans()
+)  # fmt: skip
+def test_without_its_own_copy_it_stops_where_the_text_ends(
+    text: list[int], num_tokens: int, recent: bool
+) -> None:
+    drafter = LookupDrafter(3, recent=recent, through_copy=False)
+    drafter.start(text, 100)
+    whole = naive(text, num_tokens, 3, recent)
+    found = proposal(drafter, text[-1], num_tokens)
+    if whole is None:
+        assert found is None
+        return
+    assert found is not None and whole[: len(found)] == found
+    # one token more would come from the copy: it repeats at the distance of the copy
+    places = [i for i in range(1, len(text)) if text[i : i + len(found)] == found]
+    assert len(found) == num_tokens or any(i + len(found) == len(text) for i in places)
+
+
 @given(st.data())
 def test_its_index_follows_commits_skips_and_rewinds(data: st.DataObject) -> None:
     text = data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=8))

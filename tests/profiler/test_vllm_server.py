@@ -1,5 +1,6 @@
 """Does a server start, answer and leave nothing behind, and is each trouble told in a line?"""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.serve_vllm import configuration
 from engine.errors import InputError
 from engine.model import DEFAULT_DRAFT, ZOO
 from profiler.vllm_server import (
@@ -102,6 +104,21 @@ def test_configurations_are_in_vllms_words() -> None:
         "method": "ngram", "num_speculative_tokens": 3,
         "prompt_lookup_max": 4, "prompt_lookup_min": 2,
     }  # fmt: skip
+
+
+def test_vllms_own_configuration_is_taken_as_it_is(tmp_path: Path) -> None:
+    config = {"method": "eagle", "model": DEFAULT_DRAFT, "num_speculative_tokens": 2}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config))
+    for given in (str(file), json.dumps(config)):
+        found = configuration(given, None, None, None, (3, 1))
+        assert found == {**config, "model": str(ZOO / DEFAULT_DRAFT)}
+    with pytest.raises(InputError, match="no JSON object"):
+        configuration("{", None, None, None, (3, 1))
+    with pytest.raises(InputError, match="must be a JSON object, not 3"):
+        configuration("3", None, None, None, (3, 1))
+    with pytest.raises(InputError, match="says it all"):
+        configuration(str(file), "ngram", 2, None, (3, 1))
 
 
 @pytest.mark.parametrize(
