@@ -697,7 +697,7 @@ def serve_vllm(
 ) -> None:
     """Start a local vLLM for a pair, print its address, end it with Ctrl-C."""
     from app.commands import serve_vllm as command
-    from engine.model import DEFAULT_DRAFT, DEFAULT_TARGET
+    from engine.location import DEFAULT_DRAFT, DEFAULT_TARGET
     from profiler.vllm_server import Served
 
     if method == "draft-model" and draft is None and target is None:

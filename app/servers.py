@@ -123,7 +123,7 @@ def measure(pair: PairOptions, options: ServerOptions, out: Path, show: ShowStep
 
 def with_embedded_pair(pair: PairOptions) -> PairOptions:
     """The same with the embedded pair by name, where no pair is given."""
-    from engine.model import DEFAULT_DRAFT, DEFAULT_TARGET
+    from engine.location import DEFAULT_DRAFT, DEFAULT_TARGET
 
     if pair.target is not None or pair.draft is not None:
         return pair
@@ -145,7 +145,7 @@ def _stated(pair: PairOptions, options: ServerOptions) -> dict[str, Any]:
 
 def _completed(stated: dict[str, Any], model: str) -> dict[str, Any]:
     """With the model a server names, and the embedded draft beside the embedded target."""
-    from engine.model import DEFAULT_DRAFT, DEFAULT_TARGET
+    from engine.location import DEFAULT_DRAFT, DEFAULT_TARGET
 
     draft = stated["draft"]
     if stated["speculation"] == "draft-model" and draft is None:

@@ -19,16 +19,14 @@ from engine.cache import KVCache
 from engine.errors import InputError
 from engine.lean_gpt2 import LeanGPT2
 from engine.lean_llama import LeanLlama
+from engine.location import DEFAULT_DRAFT as DEFAULT_DRAFT
+from engine.location import DEFAULT_TARGET as DEFAULT_TARGET
+from engine.location import ZOO as ZOO
+from engine.location import locate
 from engine.masks import Layout
 from engine.self_check import require_own_logits
 from engine.static_forward import StaticForward
 from engine.transformers_model import TransformersForward
-
-ZOO = Path(__file__).parent / "zoo"
-"""Folder of the embedded models; a model's folder name is its zoo name."""
-
-DEFAULT_TARGET = "python-13m"
-DEFAULT_DRAFT = "python-draft-2m"
 
 LEAN_FAMILIES = (LeanLlama, LeanGPT2)
 
@@ -290,25 +288,3 @@ def check_same_tokenizer(target: Model, draft: Model) -> None:
             f"tokenizers of {target.name} and {draft.name} differ in {len(differing)} tokens, "
             f"for example {example!r}: {ours.get(example)} and {theirs.get(example)}"
         )
-
-
-def locate(source: str) -> str:
-    """Folder of a zoo name or local path; a hub id is passed on.
-
-    Raises
-    ------
-    InputError
-        If it can be none of these, or the folder holds no model.
-    """
-    if (ZOO / source / "config.json").is_file():
-        return str(ZOO / source)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InputError(f"folder '{source}' holds no config.json")
-        return str(path)
-    looks_like_hub_id = source.count("/") == 1 and not source.startswith((".", "/", "~"))
-    if not looks_like_hub_id:
-        known = ", ".join(sorted(p.parent.name for p in ZOO.glob("*/config.json")))
-        raise InputError(f"no model '{source}': not a folder, and the zoo has {known or 'none'}")
-    return source

@@ -129,13 +129,12 @@ def sweep(session: Session, plan: SweepPlan, log: SweepLog, report: Report = sil
     Raises
     ------
     ServerError
-        If a server fails; the units before are kept.
+        If a server fails, or counts no draft at all; the units before are kept.
     """
     _check_room(session, plan)
     missing = [key for key in plan.keys(session.labels) if key not in log]
-    if not missing:
-        return
-    _warm_up(session, plan)
+    if missing:
+        _warm_up(session, plan)
     for done, (_, batch, number) in enumerate(missing, start=1):
         waves = [
             _wave(endpoint, about, plan, batch, number)
@@ -145,6 +144,7 @@ def sweep(session: Session, plan: SweepPlan, log: SweepLog, report: Report = sil
         log.add(number, Unit(session.labels, session.abouts[0].version, tuple(waves)))
         what = f"{', '.join(session.labels)}: batch {batch}, wave {number + 1}"
         report(Step(what, done, len(missing)))
+    _check_drafted(session, log)
 
 
 def _check_room(session: Session, plan: SweepPlan) -> None:
@@ -154,6 +154,22 @@ def _check_room(session: Session, plan: SweepPlan) -> None:
             raise ServerError(
                 f"{endpoint.url} takes {room} tokens, prompt and answer together: "
                 f"{plan.new_tokens} new ones do not fit"
+            )
+
+
+def _check_drafted(session: Session, log: SweepLog) -> None:
+    for endpoint, about in zip(session.endpoints, session.abouts, strict=True):
+        drafts = about.num_draft_tokens
+        counted = [
+            wave.counted.drafts
+            for unit in log.units.values()
+            for wave in unit.waves
+            if wave.num_draft_tokens == drafts
+        ]
+        if drafts and not sum(counted):
+            raise ServerError(
+                f"{endpoint.url} says K = {drafts}, but counted no draft in {len(counted)} waves: "
+                "speculation is off at this load, or the metrics are another server's"
             )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.model import locate
+from engine.location import locate
 
 PYTHON_VARIABLE = "SPECULENS_VLLM_PYTHON"
 """Environment variable that names the interpreter of vLLM's environment."""

@@ -30,7 +30,7 @@ def configuration(
         If both are given, or one is wrong.
     """
     from engine.errors import InputError
-    from engine.model import locate
+    from engine.location import locate
     from profiler.vllm_server import speculative_config
 
     if given is None:

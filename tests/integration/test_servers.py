@@ -69,6 +69,7 @@ def test_servers_are_profiled_and_a_dead_one_resumes(tmp_path: Path) -> None:
 def test_local_servers_are_started_and_validated(tmp_path: Path) -> None:
     python, out = fake_python(tmp_path), tmp_path / "runs"
     fixed = ["--serve", "--python", python, "--batch", "1", "--out", str(out), "--json", *SMALL]
+    fixed += ["--num-prompts", "2"]
     runner = CliRunner()
     profiled = runner.invoke(app, ["profile", *fixed, "--gamma", "2", "--gamma", "4"])
     assert profiled.exit_code == 0, profiled.stderr

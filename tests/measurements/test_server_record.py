@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from measurements import (
+    DATA,
     RecordError,
     ServedAnswer,
     ServedWave,
@@ -18,7 +19,7 @@ from measurements import (
     save_record,
     scan,
 )
-from tests.factories import profile_header, write_demo
+from tests.factories import profile_header
 
 ANSWER: dict[str, Any] = {
     "prompt": 0, "prompt_tokens": 5, "sent_s": 0.0, "arrivals_s": [0.1, 0.2], "sizes": [1, 3],
@@ -54,9 +55,8 @@ def test_it_comes_back_and_is_found(tmp_path: Path) -> None:
         load_profile(path)
 
 
-def test_another_kind_is_refused(tmp_path: Path) -> None:
-    write_demo(tmp_path)
-    path, _ = scan(tmp_path).profiles[0]
+def test_another_kind_is_refused() -> None:
+    path = next(DATA.rglob("profile-*.json"))
     with pytest.raises(RecordError, match="is a profile record, a server's is needed"):
         load_server(path)
 

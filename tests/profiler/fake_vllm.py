@@ -100,7 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         fake, prompt, wanted = self.server, asked["prompt"], asked["max_tokens"]
         made = 0
         while made < wanted:
-            drafted = fake.num_draft_tokens if made else 0
+            drafts = made and fake.trouble != "drafts-nothing"
+            drafted = fake.num_draft_tokens if drafts else 0
             time.sleep(STEP_S + DRAFT_S * drafted)
             keeps = kept(made, drafted)
             if drafted:

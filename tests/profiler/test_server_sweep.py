@@ -94,3 +94,12 @@ def test_a_log_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_impossible_plans_are_refused(fields: tuple, told: str) -> None:
     with pytest.raises(InputError, match=told):
         SweepPlan(*fields)
+
+
+def test_a_server_that_drafts_nothing_is_told(tmp_path: Path) -> None:
+    log = SweepLog(tmp_path / "log.jsonl", IDENTITY)
+    with (
+        fake_server(2, "drafts-nothing") as (url, _),
+        pytest.raises(ServerError, match="K = 2, but counted no draft in 6 waves"),
+    ):
+        sweep(open_session([Endpoint(url)]), PLAN, log)
