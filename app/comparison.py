@@ -84,8 +84,9 @@ def verdict(ranked: Sequence[MethodRow]) -> str:
         return f"{text}."
     if not close:
         return f"{text}, clearly ahead of every other method."
-    if len(close) == len(others):
+    if len(close) == len(others) > 1:
         return f"{text}. The intervals of all others reach into its own: {listing(close)}."
     reach = "s of" if len(close) > 1 else " of"
     verb = "reach" if len(close) > 1 else "reaches"
-    return f"{text}. The interval{reach} {listing(close)} {verb} into its own; others are slower."
+    rest = "; others are slower" if len(close) < len(others) else ""
+    return f"{text}. The interval{reach} {listing(close)} {verb} into its own{rest}."

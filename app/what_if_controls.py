@@ -133,8 +133,8 @@ def pins_text(pins: list[Values]) -> str:
 
 
 def pin_of(values: Mapping[str, Value]) -> Values:
-    """What must be pinned of a scenario: its method, γ, and all that is not a default."""
-    always = {METHOD.name}
+    """What is pinned of a scenario: what names it, and all that is not a default."""
+    always = {one.name for one in (METHOD, NUM_DRAFT_TOKENS, TREE_WIDTH, TREE_DEPTH)}
     return {
         name: value
         for name, value in values.items()

@@ -57,10 +57,12 @@ def method_name(method: str, parameters: Mapping[str, int | float | str]) -> str
     --------
     >>> method_name("chain", {"num_draft_tokens": 4, "rule": "block"})
     'chain γ 4, rule block'
-    >>> method_name("tree", {"tree": "4-2-1", "nodes": 20})
+    >>> method_name("tree", {"nodes": 20, "tree": "4-2-1"})
     'tree 4-2-1, nodes 20'
     """
-    values = ", ".join(f"{key} {value}" for key, value in parameters.items())
+    first = ("num_draft_tokens", "tree")
+    ordered = sorted(parameters.items(), key=lambda item: item[0] not in first)
+    values = ", ".join(f"{key} {value}" for key, value in ordered)
     return (
         f"{method} {values}".replace("num_draft_tokens", "γ").replace("tree tree", "tree").strip()
     )

@@ -29,7 +29,7 @@ MOST_BYTES = 64 * 2**20
 """Of one file; a table may unpack to ten times that. [bytes]"""
 MOST_ROWS = 20_000_000
 """Of one table: repeated values take no room in a file, only when it is read."""
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")  # file systems end at 255 bytes
 
 
 @dataclass(frozen=True)

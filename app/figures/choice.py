@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from app.style import FIDELITY_COLOURS, MEASURED, NEUTRAL, names_down, new_figure, parity_line
+from app.style import (
+    FIDELITY_COLOURS,
+    MEASURED,
+    NEUTRAL,
+    broken,
+    names_down,
+    new_figure,
+    parity_line,
+)
 from app.words import method_name, origin, span, times
 from simulator import Candidate, Choice
 
@@ -38,7 +46,7 @@ def ranked_settings(choice: Choice, most: int = 12) -> go.Figure:
     go.Figure
     """
     shown = choice.ranking[:most]
-    figure = new_figure("predicted speedup [×]", "", 110 + 30 * len(shown))
+    figure = new_figure("predicted speedup [×]", "", 120 + 34 * len(shown))
     figure.add_vline(x=1.0, line={"color": NEUTRAL, "width": 1.5})
     for standing, (colour, symbol) in _STANDING.items():
         mine = [one for one in shown if _standing(choice, one) == standing]
@@ -46,7 +54,7 @@ def ranked_settings(choice: Choice, most: int = 12) -> go.Figure:
             continue
         figure.add_scatter(
             x=[one.speedup for one in mine],
-            y=[candidate_name(one) for one in mine],
+            y=[broken(candidate_name(one)) for one in mine],
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -64,7 +72,7 @@ def ranked_settings(choice: Choice, most: int = 12) -> go.Figure:
             customdata=[_story(one) for one in mine],
             hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
-    names_down(figure, [candidate_name(one) for one in shown])
+    names_down(figure, [broken(candidate_name(one)) for one in shown])
     return figure
 
 

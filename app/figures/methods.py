@@ -21,7 +21,7 @@ from app.style import (
 from app.words import percent, span, times
 from measurements import MethodRow
 
-_ROW, _EDGES = 34, 130  # pixels a row takes, and axis with legend
+_ROW, _EDGES = 34, 170  # pixels a row takes, and axis with the legend of a phone
 _MAKERS = {
     "drafts": (FIDELITY_COLOURS["L2"], ""),
     "lower levels": (TAU_COLOUR, "."),

@@ -151,6 +151,8 @@ def gain_map(
     if log_x:
         ticks = [value for value in (1, 2, 4, 8, 16, 32, 64, 128, 256) if value <= max(x)]
         figure.update_xaxes(type="log", tickvals=ticks)
+    elif max(x) <= 16 and all(value == round(value) for value in x):
+        draft_token_axis(figure, [int(value) for value in x])
     return figure
 
 
@@ -238,8 +240,8 @@ def pinned_speedups(
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [(high or speedup) - speedup for _, speedup, _, high, _ in rows],
-            "arrayminus": [speedup - (low or speedup) for _, speedup, low, _, _ in rows],
+            "array": [high and high - speedup for _, speedup, _, high, _ in rows],
+            "arrayminus": [low and speedup - low for _, speedup, low, _, _ in rows],
             "thickness": 2,
             "color": MEASURED,
         },

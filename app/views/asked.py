@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -42,25 +42,29 @@ from app.what_if_controls import (
 
 _METHODS = {"chain": "Chain", "tree": "Tree", "staged": "Staged", "parallel": "Parallel"}
 _MEANINGS = {
-    "chain": "A small model drafts one token behind the other.",
-    "tree": "A small model drafts several candidates for each place; one path is kept.",
-    "staged": "A chain whose draft is itself drafted for by something cheaper.",
-    "parallel": "Diffusion or heads: all tokens of a round together, in so many steps.",
+    "chain": "A chain: a small model drafts one token behind the other.",
+    "tree": "A tree: a small model drafts several candidates for a place; one path is kept.",
+    "staged": "Staged: a chain whose draft is itself drafted for by something cheaper.",
+    "parallel": "In parallel, by diffusion or heads: all tokens of a round in so many steps.",
 }
-_TEXT_NAMES = {"rate": "a rate", "trace": "the recorded trace"}
-_COST_NAMES = {"sliders": "numbers", "hardware": "hardware", "record": "the record"}
+_TEXT_NAMES = {"rate": "a rate", "trace": "the record"}
+_COST_NAMES = {"sliders": "numbers", "hardware": "hardware", "record": "record"}
 _TREE_NAMES = {"sizes": "width × depth", "text": "as text"}
 
 
-def ask(desk: Desk, entry: Evidence | None) -> Values:
-    """Draw the controls that apply; their values by name."""
-    recorded = try_predictions(entry)
+def ask_method(desk: Desk) -> Values:
+    """Draw the choice of a method, across the page."""
     values: Values = {}
+    _choose(desk, values, METHOD, "How it drafts", _METHODS, width="content")
+    st.caption(_MEANINGS[str(values[METHOD.name])])
+    return values
+
+
+def ask(desk: Desk, entry: Evidence | None, values: Values) -> Values:
+    """Draw the controls that apply to the method; values by name, the method's among them."""
+    recorded, method = try_predictions(entry), str(values[METHOD.name])
     with st.container(border=True):
-        st.markdown("**How it drafts**")
-        _choose(desk, values, METHOD, "Method", _METHODS)
-        method = str(values[METHOD.name])
-        st.caption(_MEANINGS[method])
+        st.markdown("**What it drafts**")
         _drafting(desk, values, method)
     with st.container(border=True):
         st.markdown("**What is accepted**")
@@ -182,10 +186,17 @@ def _start(numbers: dict[str, float]) -> None:
         st.session_state[f"control_{name}"] = value
 
 
-def _choose(desk: Desk, values: Values, control: Choice, label: str, names: dict[str, str]) -> None:
+def _choose(
+    desk: Desk,
+    values: Values,
+    control: Choice,
+    label: str,
+    names: dict[str, str],
+    width: Literal["stretch", "content"] = "stretch",
+) -> None:
     key = desk.place(control)
     st.segmented_control(
-        label, control.options, key=key, format_func=names.get, required=True, width="stretch"
+        label, control.options, key=key, format_func=names.get, required=True, width=width
     )
     values[control.name] = desk.refresh(control)
 

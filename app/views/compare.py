@@ -54,14 +54,14 @@ def show() -> None:
 
 
 def _nearest_first(found: list[ComparisonRecord], entry: Evidence | None) -> list[ComparisonRecord]:
-    """Those of the selected record's machine and pair before all others, this engine's first."""
+    """Those of the selected record's machine and pair first: this engine's, then most methods."""
+    mine = entry.record if entry else found[0]
 
-    def far(one: ComparisonRecord) -> tuple[bool, bool]:
-        mine = one if entry is None else entry.record
+    def far(one: ComparisonRecord) -> tuple[bool, bool, int]:
         elsewhere = (one.machine.slug, one.pair_slug, one.dtype) != (
             mine.machine.slug, mine.pair_slug, mine.dtype,
         )  # fmt: skip
-        return elsewhere, engine_of(one.methods) != THIS_ENGINE
+        return elsewhere, engine_of(one.methods) != THIS_ENGINE, -len(methods_of(one.methods))
 
     return sorted(found, key=far)
 

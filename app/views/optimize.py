@@ -42,7 +42,8 @@ def show() -> None:
         return
     with answer:
         _cards(choice)
-        st.caption(tree_verdict(choice, found.trees)["verdict"])
+        verdict = str(tree_verdict(choice, found.trees)["verdict"])
+        st.caption(f"{verdict[:1].upper()}{verdict[1:]}.")
     _charts(choice)
     _table(choice)
     _refused(choice)
@@ -170,7 +171,9 @@ def _table(choice: Chosen) -> None:
 def _refused(choice: Chosen) -> None:
     if not choice.refused:
         return
-    with st.expander(f"{len(choice.refused)} settings refused", icon=":material/block:"):
+    number = len(choice.refused)
+    title = f"{number} setting{'s' * (number > 1)} refused"
+    with st.expander(title, icon=":material/block:"):
         for one, reason in choice.refused:
             st.caption(f"{figures.candidate_name(one)} {reason}.")
 

@@ -22,21 +22,19 @@ def show(desk: Desk, values: Mapping[str, Value], shelf: Shelf) -> None:
     key = desk.place(PINS)
     pins, now = parse_pins(str(desk.refresh(PINS))), pin_of(values)
     st.subheader("Scenarios side by side", anchor=False)
-    left, right = st.columns([2, 5], gap="large")
-    with left:
+    with st.container(horizontal=True):
         st.button(
-            "Pin this scenario", icon=":material/keep:", width="stretch", on_click=_set,
+            "Pin this scenario", icon=":material/keep:", on_click=_set,
             args=(key, [*pins, now]), disabled=now in pins or len(pins) >= MOST_PINS,
             help=f"To compare up to {MOST_PINS}; the link holds them.",
         )  # fmt: skip
         if pins:
-            st.button("Take the pins away", icon=":material/keep_off:", width="stretch",
-                      on_click=_set, args=(key, []))  # fmt: skip
-    with right:
-        if pins:
-            _compare(pins, shelf)
-        else:
-            st.caption(f"Pin up to {MOST_PINS} scenarios, of numbers or of records, to compare.")
+            st.button("Take the pins away", icon=":material/keep_off:", on_click=_set,
+                      args=(key, []))  # fmt: skip
+    if pins:
+        _compare(pins, shelf)
+    else:
+        st.caption(f"Pin up to {MOST_PINS} scenarios, of numbers or of records, to compare.")
 
 
 def _set(key: str, pins: list[Values]) -> None:

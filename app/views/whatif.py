@@ -9,7 +9,7 @@ from app.data import Evidence, try_predictions
 from app.glossary import explain
 from app.state import WANTED, Choice, Desk
 from app.views import frame, pinned
-from app.views.asked import ask
+from app.views.asked import ask, ask_method
 from app.what_if import MOST_BATCH, Answer, Values, answer, gain_map, largest_that, needed
 from app.what_if_controls import COST_SOURCE, MAP_AXIS
 from measurements import RecordError
@@ -27,9 +27,10 @@ def show() -> None:
     desk, entry = Desk.current(), frame.selected()
     st.title(QUESTION, anchor=False)
     top = st.container()
+    values = ask_method(desk)
     left, right = st.columns([2, 5], gap="large")
     with left:
-        values = ask(desk, entry)
+        values = ask(desk, entry, values)
     try:
         found = answer(values, frame.shelf())
     except (RecordError, ValueError) as error:
@@ -42,7 +43,7 @@ def show() -> None:
         _curve(found, values, entry)
         _required(desk, found)
         _break_even(desk, values, found)
-    pinned.show(desk, values, frame.shelf())
+        pinned.show(desk, values, frame.shelf())
 
 
 def _sentence(found: Answer) -> str:

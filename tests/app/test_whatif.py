@@ -87,9 +87,8 @@ def test_pins_that_are_none_are_refused_in_one_line(text):
 
 
 def test_only_what_is_special_is_pinned():
-    assert pin_of({"drafting": "chain", "gamma": 4, "alpha": 0.7}) == {
-        "drafting": "chain", "alpha": 0.7
-    }  # fmt: skip
+    given = {"drafting": "chain", "gamma": 4, "alpha": 0.7}
+    assert pin_of(given | {"c": 0.1, "host": 0.03}) == given
 
 
 def test_scenarios_are_pinned_compared_and_linked(visit, demo):

@@ -143,3 +143,50 @@ def test_other_files_are_refused_in_one_line(tmp_path, name, content):
     assert done.accepted == () and holds(tmp_path) == {}
     ((refused, why),) = done.refused
     assert refused == name and why and "\n" not in why
+
+
+@pytest.mark.parametrize("name", ["..\\evil.json", "C:\\a.json", "a\x00.json", "a" * 300 + ".json"])
+def test_names_of_other_systems_and_endless_ones_are_refused(tmp_path, name):
+    done = import_records({name: b"{}"}, tmp_path / "inner")
+    assert done.accepted == () and len(done.refused) == 1 and holds(tmp_path) == {}
+    assert all(len(shown) <= 80 and "\n" not in why for shown, why in done.refused)
+
+
+@pytest.mark.parametrize("elsewhere", ["../outside.parquet", "/etc/hostname", "..\\x.parquet"])
+def test_a_record_that_names_a_table_elsewhere_reads_nothing_there(files, tmp_path, elsewhere):
+    """Sealed rightly, hash and all: the name alone must be enough to refuse it."""
+    secret = files[f"{PROFILE_ID}.stages.parquet"]
+    (tmp_path / "outside.parquet").write_bytes(secret)
+    before = holds(tmp_path)
+    record = json.loads(files[f"{PROFILE_ID}.json"])
+    record |= {"stages_file": elsewhere, "stages_sha256": hashlib.sha256(secret).hexdigest()}
+    del record["record_sha256"]
+    sealed = {**record, "record_sha256": seal(record)}
+    given = {**files, f"{PROFILE_ID}.json": json.dumps(sealed).encode()}
+    done = import_records(given, tmp_path / "data")
+    assert PROFILE_ID not in done.accepted
+    assert any("stages_file" in why and "\n" not in why for _, why in done.refused)
+    left = {name: content for name, content in holds(tmp_path).items() if "data" not in name}
+    assert left == before
+
+
+def test_acceptance_that_is_no_probability_is_refused(files, tmp_path):
+    """As the times above, but in a trace: its hash is right, its values are not."""
+    record = json.loads(files[f"{PROFILE_ID}.json"])
+    info = record["traces"][0]
+    for value in (float("nan"), -0.5, 1.5):
+        table = pd.read_parquet(io.BytesIO(files[info["file"]]))
+        table.loc[3, "accept_prob"] = value
+        buffer = io.BytesIO()
+        table.to_parquet(buffer)
+        info["sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
+        bare = {key: part for key, part in record.items() if key != "record_sha256"}
+        sealed = {**bare, "record_sha256": seal(bare)}
+        given = {key: part for key, part in files.items() if key.startswith(PROFILE_ID)}
+        given |= {
+            info["file"]: buffer.getvalue(),
+            f"{PROFILE_ID}.json": json.dumps(sealed).encode(),
+        }
+        done = import_records(given, tmp_path)
+        assert done.accepted == () and holds(tmp_path) == {}
+        assert any("accept_prob" in why and "\n" not in why for _, why in done.refused), value
