@@ -77,6 +77,9 @@ VerifySlope = Annotated[
     float, typer.Option(help="Extra target time per drafted token, in target steps.")
 ]
 
+ENGINE = {"torch", "transformers", "tokenizers", "safetensors"}
+"""What is left out of an installation that only predicts."""
+
 DEFAULT_OUT = Path("runs")
 DEFAULT_GAMMAS = (1, 2, 4, 8)
 
@@ -163,7 +166,12 @@ def optimize(
         bool, typer.Option(help="Also methods that change the law of the text.")
     ] = False,
     measure: Annotated[
-        Path | None, typer.Option(help="Search by decoding; journal of the search.")
+        str | None,
+        typer.Option(help="Search by decoding; journal file or database URL of the search."),
+    ] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(help="With --measure: folder of its records; default: beside the journal."),
     ] = None,
     trials: Annotated[int, typer.Option(help="With --measure: settings to try in all.")] = 30,
     methods: Annotated[
@@ -184,7 +192,7 @@ def optimize(
     """The best method and parameters, what cannot be told from it, and whether to speculate.
 
     Predicted from a profile; with --measure found by decoding, as a search that resumes and
-    that several processes may share.
+    that processes on several machines may share.
     """
     if measure is not None:
         from app.commands import search
@@ -195,7 +203,7 @@ def optimize(
             target, draft, device, dtype, prompts=prompts, num_prompts=num_prompts,
             temperatures=(temperature,), top_k=top_k, new_tokens=new_tokens, seed=seed,
         )  # fmt: skip
-        search.run(pair, measure, trials, methods, as_json)
+        search.run(pair, measure, records, trials, methods, as_json)
         return
     from app.commands import optimize as command
     from simulator.choice import Constraints
@@ -211,6 +219,18 @@ def optimize(
         max_memory_bytes=None if max_memory_mb is None else 1e6 * max_memory_mb,
     )
     command.run(out, record, sampling, constraints, as_json)
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Records of optimize --measure.")],
+    into: Annotated[Path, typer.Option(help="Folder that takes them; what it holds stays.")],
+    as_json: Json = False,
+) -> None:
+    """Put records of searches on several machines together, and rank them."""
+    from app.commands import search
+
+    search.merge(folders, into, as_json)
 
 
 @app.command()
@@ -765,6 +785,11 @@ def main() -> None:
     """Entry point of the console script."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ENGINE:
+            raise
+        notice(f"speculens: this needs {error.name}: pip install 'speculens[engine]'")
+        sys.exit(2)
     except Exception as error:
         if not is_bad_input(error):
             raise

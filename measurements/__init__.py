@@ -31,6 +31,12 @@ from measurements.schema import (
     ValidationRecord,
     ValidationSummary,
 )
+from measurements.search_runs import (
+    SearchRun,
+    load_search_runs,
+    merge_search_runs,
+    save_search_run,
+)
 from measurements.server_record import (
     MeasuredPredicted,
     ServedAnswer,
@@ -78,6 +84,7 @@ __all__ = [
     "RoundsRow",
     "Sampling",
     "Scan",
+    "SearchRun",
     "ServedAnswer",
     "ServedSetting",
     "ServedWave",
@@ -96,12 +103,15 @@ __all__ = [
     "canonical_parameters",
     "import_records",
     "load_profile",
+    "load_search_runs",
     "load_server",
     "load_validation",
+    "merge_search_runs",
     "new_record_id",
     "read_record",
     "save_profile",
     "save_record",
+    "save_search_run",
     "save_validation",
     "scan",
     "utc_now",

@@ -18,8 +18,9 @@ from engine.trees import Tree
 from profiler.catalogue import DIFFUSION, GROWN, LOWER, NGRAMS, TREES
 from profiler.lock import device_lock
 from profiler.methods import AUTOREGRESSIVE, Method, chain
-from profiler.search import Measure, Space
+from profiler.search import Measure
 from profiler.search_ranking import Setting
+from profiler.search_settings import Space
 
 LENGTHS = range(1, 13)
 STEPS = (1, 2, 4)

@@ -130,6 +130,13 @@ def test_optimize_by_measuring_resumes_its_journal(
     assert tried <= {(row["method"], str(row["parameters"])) for row in more["ranking"]}
     assert call(monkeypatch, *search, "--trials", 0) == 2
     assert "trials must be at least 1, not 0" in capsys.readouterr().err
+    records, into = f"{journal}.records", tmp_path / "all"
+    assert call(monkeypatch, "merge", records, "--into", into, "--json") == 0
+    merged = json.loads(capsys.readouterr().out)
+    assert merged["new"] == merged["records"] == len(more["ranking"])
+    assert merged["ranking"] == more["ranking"]
+    assert call(monkeypatch, *search, "--trials", 5, "--seed", 1) == 2
+    assert "belongs to a search with another seed" in capsys.readouterr().err
 
 
 def test_train_counts_an_ngram_that_loads(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from profiler.search import search
+from profiler.search import Sharing, search
 from profiler.search_ranking import Setting
 
 TOY = {
@@ -16,6 +16,7 @@ TOY = {
 }
 BEST = Setting("chain", (("num_draft_tokens", 5),))
 PROMPTS = 12
+QUICK = Sharing(beat_s=0.2, grace_s=2.0, poll_s=0.05)
 HARDNESS = np.random.default_rng(5).lognormal(0, 0.3, PROMPTS)
 
 
@@ -42,7 +43,7 @@ class Noisy:
 
 
 def work(journal: str, seed: int) -> None:
-    search(TOY, Noisy(seed), PROMPTS, Path(journal), num_trials=16, seed=seed)
+    search(TOY, Noisy(seed), PROMPTS, Path(journal), num_trials=16, seed=seed, sharing=QUICK)
 
 
 def work_until_stuck(journal: str, stuck: Any) -> None:
@@ -55,4 +56,4 @@ def work_until_stuck(journal: str, stuck: Any) -> None:
             time.sleep(600)
         return noisy(setting, prompt)
 
-    search(TOY, measure, PROMPTS, Path(journal), num_trials=6, seed=1)
+    search(TOY, measure, PROMPTS, Path(journal), num_trials=6, seed=1, sharing=QUICK)
