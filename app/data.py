@@ -104,8 +104,9 @@ def evidence(found: Scan) -> list[Evidence]:
         if profile.id not in validated and profile.traces:
             entries.append(Evidence(profile.id, str(profile_path), profile, None))
     entries.sort(key=lambda entry: entry.record.created, reverse=True)
-    # A finished comparison says more than a newer profile that nothing was checked against.
-    return sorted(entries, key=lambda entry: entry.validation is None)
+    # What was checked against decoding says more than a newer profile that was not, and every page
+    # can predict where the profile is at hand.
+    return sorted(entries, key=lambda one: (one.validation is None, one.profile is None))
 
 
 @dataclass(frozen=True)
