@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import json
 import signal
@@ -64,6 +65,7 @@ def run(pieces: Sequence[str], options: SessionOptions) -> int:
         For an unknown piece or preset, minutes that are not positive, or a state folder of
         another session.
     """
+    importlib.import_module("torch")  # where it is missing, say so once and not in every piece
     every = _checked(pieces, options)
     wanted = [p for p in every if p in pieces] if pieces else list(every)
     deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
