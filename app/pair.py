@@ -75,6 +75,7 @@ class PairOptions:
 
     def load_pair(self) -> tuple[Model, Model]:
         """Target and draft on the device, checked against one another."""
+        from huggingface_hub.utils import logging as hub_logging
         from transformers.utils import logging as transformers_logging
 
         from engine.errors import InputError
@@ -87,6 +88,7 @@ class PairOptions:
         if self.forward not in kinds:
             raise InputError(f"forward must be one of {', '.join(kinds)}, not '{self.forward}'")
         transformers_logging.set_verbosity_error()
+        hub_logging.set_verbosity_error()  # without network it would tell of every retry
         transformers_logging.disable_progress_bar()
         names = (self.target or DEFAULT_TARGET, self.draft or DEFAULT_DRAFT)
         target, draft = (

@@ -250,7 +250,9 @@ def load_model(
         hf = AutoModelForCausalLM.from_pretrained(location, config=config, dtype=DTYPES[dtype])
         tokenizer = AutoTokenizer.from_pretrained(location)
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        if not Path(location).is_dir():
+            reason += "; a folder that holds the model works without network"
         raise InputError(f"cannot load a causal language model from '{source}': {reason}") from None
     return wrap(Path(source).name, hf.to(where), tokenizer, forward)
 
