@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ def run(pair: PairOptions, options: VllmOptions, out: Path | None, as_json: bool
     from profiler.vllm_contest import (
         on_threads,
         our_contestants,
+        small_cache,
         vllm_contestants,
         vllm_settings,
     )
@@ -81,11 +83,15 @@ def run(pair: PairOptions, options: VllmOptions, out: Path | None, as_json: bool
     methods = [AUTOREGRESSIVE, *catalogue(target, draft, OURS_AT_BATCH_1, options.chains)]
     methods = [method for method in methods if method.lossless]
     settings = vllm_settings(options.chains, options.lookups)
+    most, room = max(options.batches), min(target.context, draft.context)
     served = Served(
-        pair.target or DEFAULT_TARGET, None, pair.dtype, min(target.context, draft.context),
-        max(options.batches), eager=options.eager, environment=environment,
+        pair.target or DEFAULT_TARGET, None, pair.dtype, room, most, eager=options.eager,
+        arguments=small_cache(most, room) if target.device.type == "cpu" else (),
+        environment=environment,
     )  # fmt: skip
     folder = options.state
+    # ended from outside it must end its servers too: nobody would find them, asleep
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         resumable(),
         vllm_contestants(settings, served, pair.draft or DEFAULT_DRAFT, python, folder, notice) as (
