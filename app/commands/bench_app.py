@@ -54,6 +54,13 @@ PAGES = (
     Page("overview"),
     Page("whatif", "slider", "gamma", (5, 6, 7, 8, 9, 10)),
     Page("whatif", "slider", "c", (0.2, 0.21, 0.22, 0.23, 0.24, 0.25), (("text", "trace"),)),
+    Page(
+        "whatif",
+        "slider",
+        "tree_depth",
+        (5, 6, 7, 8, 9, 10),
+        (("drafting", "tree"), ("costs", "hardware")),
+    ),
     Page("compare", "toggle", "all", (True, False) * 3),
     Page("optimize", "slider", "verify_most", (4, 5, 6, 7, 8, 9)),
     Page("tree", "slider", "nodes", (20, 22, 24, 26, 28, 30)),
@@ -84,6 +91,7 @@ def run(data: Path | None, as_json: bool) -> None:
         seconds |= large_trace(root)
         show(f"tree of {TREE_NODES} nodes", total - 1, total)
         seconds["app_tree_500"] = large_tree()
+        seconds["app_tree_500_rerun"] = rerun(root, large_tree_page())
     known = [value for value in reruns.values() if value is not None]
     seconds |= {"app_rerun": reruns, "app_rerun_median": statistics.median(known)}
     if as_json:
@@ -186,7 +194,7 @@ def _opened(data: Path, page: Page) -> Any:
 
 
 def large_trace(data: Path) -> dict[str, float]:
-    """First load and rerun of What if with a trace of ``TRACE_ROWS`` rows. [s]"""
+    """First load and rerun of What if, and rerun of Overview, with ``TRACE_ROWS`` rows. [s]"""
     from app.records import newest_profile
     from measurements import save_profile
 
@@ -201,9 +209,13 @@ def large_trace(data: Path) -> dict[str, float]:
         started = time.perf_counter()
         _opened(Path(folder), page)
         first = time.perf_counter() - started
-        moved = rerun(Path(folder), page)
-    assert moved is not None
-    return {"app_trace_200k_first_load": first, "app_trace_200k_rerun": moved}
+        moved, seen = rerun(Path(folder), page), rerun(Path(folder), Page("overview"))
+    assert moved is not None and seen is not None
+    return {
+        "app_trace_200k_first_load": first,
+        "app_trace_200k_rerun": moved,
+        "app_trace_200k_overview_rerun": seen,
+    }
 
 
 def repeated(trace: pd.DataFrame, rows: int) -> pd.DataFrame:
@@ -213,6 +225,12 @@ def repeated(trace: pd.DataFrame, rows: int) -> pd.DataFrame:
     parts = [trace.assign(prompt=trace["prompt"] + copy * prompts) for copy in range(copies)]
     whole = pd.concat(parts, ignore_index=True).iloc[:rows]
     return whole.astype(trace.dtypes.to_dict())
+
+
+def large_tree_page() -> Page:
+    """The Tree designer with a tree of ``TREE_NODES`` nodes, two children each."""
+    parents = ",".join(str((node - 1) // 2 if node else -1) for node in range(TREE_NODES))
+    return Page("tree", address=(("tree", parents),))
 
 
 def large_tree() -> float:
@@ -240,7 +258,11 @@ def _show(seconds: dict[str, Any]) -> None:
         (f"first load, trace of {TRACE_ROWS:,} rows", seconds["app_trace_200k_first_load"],
          BOUNDS["first_load"]),
         (f"move, trace of {TRACE_ROWS:,} rows", seconds["app_trace_200k_rerun"], BOUNDS["large"]),
+        (f"Overview again, trace of {TRACE_ROWS:,} rows",
+         seconds["app_trace_200k_overview_rerun"], BOUNDS["large"]),
         (f"drawing a tree of {TREE_NODES} nodes", seconds["app_tree_500"], BOUNDS["large"]),
+        (f"Tree designer again, {TREE_NODES} nodes", seconds["app_tree_500_rerun"],
+         BOUNDS["large"]),
     ]  # fmt: skip
     headings = ["dashboard", "seconds", "wanted below", ""]
     output().print(table("Time until the server has answered", headings, _rows(rows)))

@@ -41,5 +41,6 @@ def test_the_table_and_the_json_hold_every_page(demo, monkeypatch):
     seconds = json.loads(shown.stdout)["seconds"]
     assert set(seconds["app_rerun"]) == {"roofline"}
     assert {"app_first_load", "app_rerun_median", "app_trace_200k_first_load",
-            "app_trace_200k_rerun", "app_tree_500"} <= seconds.keys()  # fmt: skip
+            "app_trace_200k_rerun", "app_trace_200k_overview_rerun", "app_tree_500",
+            "app_tree_500_rerun"} <= seconds.keys()  # fmt: skip
     assert seconds["app_first_load"] > 0 and large_tree() > 0
