@@ -124,6 +124,10 @@ def profile(
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
     if server or serve:
+        if methods or tree:
+            raise BadInputError(
+                "with servers leave out --methods and --tree: they draft by --method"
+            )
         from app.commands import profile_server
 
         options = _servers(
@@ -286,6 +290,10 @@ def validate(
         _temperatures(temperature), top_k, top_p, new_tokens, seed,
     )  # fmt: skip
     if server or serve:
+        if plan or engine or methods or tree or report:
+            raise BadInputError(
+                "with servers leave out --plan, --engine, --methods, --tree and --report"
+            )
         from app.commands import validate_server
 
         options = _servers(
