@@ -1,0 +1,1 @@
+"""What every command takes; app.cli registers them."""
