@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from measurements import ServedSetting, ServerRecord
     from profiler.server_log import SweepLog, Unit
     from profiler.server_sweep import Session, SweepPlan
+    from profiler.vllm_server import Server
 
 DEFAULT_BATCHES = (1, 2, 4, 8)
 SPECULATIONS = ("draft-model", "ngram")
@@ -174,8 +175,9 @@ def _sessions(
     from profiler.completions import Endpoint
     from profiler.server_sweep import open_session
 
-    def session(urls: Iterable[str]) -> Session:
-        return open_session([Endpoint(url, options.timeout_s) for url in urls], pair.target)
+    def session(urls: Iterable[str], local: Iterable[Server] = ()) -> Session:
+        endpoints = [Endpoint(url, options.timeout_s) for url in urls]
+        return open_session(endpoints, pair.target, {server.url: server for server in local})
 
     if options.urls:
         yield session(options.urls)
@@ -190,11 +192,12 @@ def _sessions(
     with _local(pair, options, None) as plain:
         for drafts in missing:
             with _local(pair, options, drafts) as drafting:
-                yield session((plain, drafting))
+                both = (plain, drafting)
+                yield session([server.url for server in both], both)
 
 
 @contextmanager
-def _local(pair: PairOptions, options: ServerOptions, drafts: int | None) -> Iterator[str]:
+def _local(pair: PairOptions, options: ServerOptions, drafts: int | None) -> Iterator[Server]:
     from profiler.vllm_server import Served, find_python, serve, speculative_config
 
     assert pair.target is not None
@@ -204,7 +207,7 @@ def _local(pair: PairOptions, options: ServerOptions, drafts: int | None) -> Ite
         config = speculative_config(options.speculation, drafts, draft, *options.ngram)
     served = Served(pair.target, config, pair.dtype, max_num_seqs=max(options.batches))
     with serve(served, find_python(options.python), waiting=notice) as server:
-        yield server.url
+        yield server
 
 
 def _log_path(out: Path, identity: dict[str, Any]) -> Path:

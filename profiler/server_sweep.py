@@ -5,13 +5,15 @@ alike; while one works the others wait. A wave ends before the next begins: how 
 run together is then known for every piece of every answer.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 
 from engine.errors import InputError
 from profiler.completions import About, Endpoint, ServerError
 from profiler.progress import Report, Step, silent
 from profiler.server_log import SweepLog, Unit, UnitKey, Wave
+from profiler.vllm_server import Server
 
 WARM_UP_TOKENS = 8
 
@@ -72,10 +74,13 @@ class Session:
     ----------
     endpoints : tuple of Endpoint
     abouts : tuple of About
+    local : mapping of str to Server
+        Those that were started here, by address: each is stopped while the others work.
     """
 
     endpoints: tuple[Endpoint, ...]
     abouts: tuple[About, ...]
+    local: Mapping[str, Server] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -83,7 +88,11 @@ class Session:
         return tuple(about.label for about in self.abouts)
 
 
-def open_session(endpoints: Sequence[Endpoint], model: str | None = None) -> Session:
+def open_session(
+    endpoints: Sequence[Endpoint],
+    model: str | None = None,
+    local: Mapping[str, Server] | None = None,
+) -> Session:
     """Ask every server what it is, and refuse what cannot be compared.
 
     Parameters
@@ -91,6 +100,8 @@ def open_session(endpoints: Sequence[Endpoint], model: str | None = None) -> Ses
     endpoints : sequence of Endpoint
     model : str, optional
         The model that they are said to serve.
+    local : mapping of str to Server, optional
+        Those that were started here, by address.
 
     Raises
     ------
@@ -111,7 +122,7 @@ def open_session(endpoints: Sequence[Endpoint], model: str | None = None) -> Ses
             "(speculens serve-vllm does), and name the plain one beside it"
         )
     ordered = sorted(zip(endpoints, abouts, strict=True), key=lambda p: p[1].num_draft_tokens)
-    return Session(tuple(e for e, _ in ordered), tuple(a for _, a in ordered))
+    return Session(tuple(e for e, _ in ordered), tuple(a for _, a in ordered), local or {})
 
 
 def sweep(session: Session, plan: SweepPlan, log: SweepLog, report: Report = silent) -> None:
@@ -135,16 +146,34 @@ def sweep(session: Session, plan: SweepPlan, log: SweepLog, report: Report = sil
     missing = [key for key in plan.keys(session.labels) if key not in log]
     if missing:
         _warm_up(session, plan)
-    for done, (_, batch, number) in enumerate(missing, start=1):
-        waves = [
-            _wave(endpoint, about, plan, batch, number)
-            for endpoint, about in _in_turn(session, number)
-        ]
-        waves.sort(key=lambda wave: wave.num_draft_tokens)
-        log.add(number, Unit(session.labels, session.abouts[0].version, tuple(waves)))
-        what = f"{', '.join(session.labels)}: batch {batch}, wave {number + 1}"
-        report(Step(what, done, len(missing)))
+    with _asleep(session):
+        for done, (_, batch, number) in enumerate(missing, start=1):
+            waves = []
+            for endpoint, about in _in_turn(session, number):
+                with _awake(session, endpoint):
+                    waves.append(_wave(endpoint, about, plan, batch, number))
+            waves.sort(key=lambda wave: wave.num_draft_tokens)
+            log.add(number, Unit(session.labels, session.abouts[0].version, tuple(waves)))
+            what = f"{', '.join(session.labels)}: batch {batch}, wave {number + 1}"
+            report(Step(what, done, len(missing)))
     _check_drafted(session, log)
+
+
+@contextmanager
+def _asleep(session: Session) -> Iterator[None]:
+    """Every local server stopped, woken again at the end."""
+    for server in session.local.values():
+        server.sleep()
+    try:
+        yield
+    finally:
+        for server in session.local.values():
+            server.wake()
+
+
+def _awake(session: Session, endpoint: Endpoint) -> AbstractContextManager[None]:
+    server = session.local.get(endpoint.url)
+    return nullcontext() if server is None else server.awake()
 
 
 def _check_room(session: Session, plan: SweepPlan) -> None:

@@ -1,14 +1,12 @@
 """This engine's and vLLM's contestants: the same models, prompts, threads, one awake at a time."""
 
-import contextlib
 import http.client
 import json
 import os
-import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -168,12 +166,11 @@ def vllm_contestants(
             one = replace(served, speculative=setting.config(draft))
             log = logs / f"vllm-{setting.label.replace(' γ ', '-')}.log"
             server = stack.enter_context(serve(one, python, log, waiting=waiting))
-            stack.callback(_wake, server)  # a stopped process does not hear that it is to end
             version = str(_answer(server, "/version").get("version", "unknown"))
-            _sleep(server)
+            server.sleep()
             made.append(
                 Contestant(
-                    VLLM, setting.method, setting.label, _asked(server, served.name), _awake(server)
+                    VLLM, setting.method, setting.label, _asked(server, served.name), server.awake
                 )
             )
         yield made, version
@@ -222,26 +219,3 @@ def _answer(server: Server, path: str, asked: dict[str, Any] | None = None) -> d
     except (OSError, http.client.HTTPException, ValueError) as error:
         server.check()
         raise InputError(f"vLLM at {server.url} does not answer: {error}") from None
-
-
-def _awake(server: Server) -> Callable[[], AbstractContextManager[None]]:
-    @contextmanager
-    def awake() -> Iterator[None]:
-        _wake(server)
-        try:
-            yield
-        finally:
-            _sleep(server)
-
-    return awake
-
-
-def _sleep(server: Server) -> None:
-    """Stop every process of the server, until it is woken."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.process.pid, signal.SIGSTOP)
-
-
-def _wake(server: Server) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.process.pid, signal.SIGCONT)

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,28 @@ class Server:
         code = self.process.poll()
         if code is not None:
             raise InputError(f"vLLM ended with exit code {code}: {last_lines(self.log)}")
+
+    def sleep(self) -> None:
+        """Stop every process of it until it is woken: a server that waits polls, and takes time
+        from whatever works meanwhile."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Woken for a while, then asleep."""
+        self.wake()
+        try:
+            yield
+        finally:
+            self.sleep()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
 
 def speculative_config(
@@ -303,6 +325,8 @@ def _wait_until_healthy(server: Server, deadline_s: float) -> None:
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     """End the whole group: the engine runs in a child of the server."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGCONT)  # asleep it would not hear that it is to end
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

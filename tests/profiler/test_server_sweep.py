@@ -10,6 +10,7 @@ from profiler.completions import Endpoint, ServerError
 from profiler.progress import Step
 from profiler.server_log import SweepLog
 from profiler.server_sweep import SweepPlan, open_session, sweep
+from profiler.vllm_server import Server
 from tests.profiler.fake_server import fake_server
 
 PLAN = SweepPlan(("a", "bc", "def", "ghij"), 6, (1, 2))
@@ -36,6 +37,25 @@ def test_every_wave_goes_to_every_server(tmp_path: Path) -> None:
             len(answer.sizes) - 1 for answer in drafting_wave.answers
         )
     assert SweepLog(log.path, IDENTITY).units == log.units
+
+
+def test_local_servers_sleep_while_others_work(tmp_path: Path) -> None:
+    def states(servers: list[Server]) -> list[str]:
+        """Of their processes, as the kernel writes them: T is stopped."""
+        return [
+            Path(f"/proc/{s.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            for s in servers
+        ]
+
+    seen: list[list[str]] = []
+    with fake_server(2) as (url, drafting), fake_server() as (other, plain):
+        servers = [Server(url, tmp_path, drafting), Server(other, tmp_path, plain)]
+        local = {server.url: server for server in servers}
+        session = open_session([Endpoint(url), Endpoint(other)], "python-13m", local)
+        log = SweepLog(tmp_path / "log.jsonl", IDENTITY)
+        sweep(session, PLAN, log, lambda step: seen.append(states(servers)))
+        assert len(log.units) == 6 and seen == [["T", "T"]] * 6
+        assert "T" not in states(servers)
 
 
 def test_a_death_in_the_middle_loses_nothing(tmp_path: Path) -> None:
