@@ -1,6 +1,7 @@
 """Does a sweep ask every server alike, keep what it has, and go on where it stopped?"""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -40,22 +41,24 @@ def test_every_wave_goes_to_every_server(tmp_path: Path) -> None:
 
 
 def test_local_servers_sleep_while_others_work(tmp_path: Path) -> None:
-    def states(servers: list[Server]) -> list[str]:
-        """Of their processes, as the kernel writes them: T is stopped."""
-        return [
-            Path(f"/proc/{s.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            for s in servers
-        ]
+    def stopped(server: Server, wanted: bool) -> bool:
+        """Whether its process comes to be stopped, or to run, as wanted: a signal takes a while."""
+        for _ in range(100):
+            state = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+            if (state[0] == "T") == wanted:
+                return True
+            time.sleep(0.02)
+        return False
 
-    seen: list[list[str]] = []
+    seen: list[bool] = []
     with fake_server(2) as (url, drafting), fake_server() as (other, plain):
         servers = [Server(url, tmp_path, drafting), Server(other, tmp_path, plain)]
         local = {server.url: server for server in servers}
         session = open_session([Endpoint(url), Endpoint(other)], "python-13m", local)
         log = SweepLog(tmp_path / "log.jsonl", IDENTITY)
-        sweep(session, PLAN, log, lambda step: seen.append(states(servers)))
-        assert len(log.units) == 6 and seen == [["T", "T"]] * 6
-        assert "T" not in states(servers)
+        sweep(session, PLAN, log, lambda _: seen.extend(stopped(s, True) for s in servers))
+        assert len(log.units) == 6 and seen == [True] * 12
+        assert all(stopped(server, False) for server in servers)
 
 
 def test_a_death_in_the_middle_loses_nothing(tmp_path: Path) -> None:
