@@ -27,12 +27,16 @@ PAGES = {
     "validation": "validation",
     "data": "data",
 }
+CHARTS = {"roofline": 1, "tree": 1, "data": 0, "watch": 0}
+"""Fewest charts of a page, where that is not two."""
 TOUR_BUTTON = ".st-key-tour_done button"
 _DRAWN = """() => {
   const holders = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
   return !document.querySelector('[data-testid="stSkeleton"]')
     && holders.every((holder) => holder.querySelector('.main-svg'));
 }"""
+_SMALL_TEXT = """() => [...document.querySelectorAll('.js-plotly-plot text')].some(
+  (one) => one.textContent.trim() && parseFloat(getComputedStyle(one).fontSize) < 11.9)"""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -95,6 +99,20 @@ def settle(page: Any) -> None:
     )
     page.wait_for_function(_DRAWN, timeout=60_000)
     page.wait_for_timeout(300)
+
+
+def faults(page: Any, name: str, width: int) -> list[str]:
+    """What is wrong with a page as it loaded: error boxes, charts that lack, sideways scrolling."""
+    main = "document.querySelector('[data-testid=\"stMain\"]')"
+    found = {
+        "an exception": page.locator('[data-testid="stException"]').count() > 0,
+        "a message": page.locator('[data-testid="stAlert"]').count() > 0,
+        "a chart lacks": page.locator(".js-plotly-plot").count() < CHARTS.get(name, 2),
+        "it scrolls sideways": page.evaluate("document.documentElement.scrollWidth") > width
+        or not page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"),
+        "chart text below 12 px": page.evaluate(_SMALL_TEXT),
+    }
+    return [fault for fault, there in found.items() if there]
 
 
 def _wait_until_served(server: subprocess.Popen[bytes], address: str) -> None:
