@@ -142,7 +142,7 @@ def test_what_another_engine_decoded_is_offered_last_and_judges_no_profile(visit
     path = tmp_path / "validation.json"
     found = Scan(
         profiles=[], validations=[(path, wrong), (path, checked)], comparisons=[], studies=[],
-        problems=[],
+        servers=[], problems=[],
     )  # fmt: skip
     assert [one.validation for one in evidence(found)] == [checked]
     other_prompts = {"same_prompts_as_profile": False}
