@@ -4,12 +4,11 @@ One line of JSON per group of prompts that all contestants decoded; a group cut 
 again whole. The first line says what the contest is of.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError
+from profiler.identified_log import append, open_log
 
 Outcome = tuple[dict[str, float], dict[str, list[list[int]]]]
 """Seconds and texts, by contestant."""
@@ -34,12 +33,7 @@ class ContestLog:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
         self._units: dict[tuple[int, int], Outcome] = {}
-        wanted = json.loads(json.dumps(identity))
-        if path.exists() and path.stat().st_size > 0:
-            self._read(wanted)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._append({"identity": wanted})
+        open_log(path, identity, "a contest", self._keep)
 
     def __contains__(self, key: tuple[int, int]) -> bool:
         return key in self._units
@@ -56,29 +50,8 @@ class ContestLog:
         texts: dict[str, list[list[int]]],
     ) -> None:
         """Keep a group."""
-        self._append({"batch": batch, "number": number, "seconds": seconds, "texts": texts})
+        append(self.path, {"batch": batch, "number": number, "seconds": seconds, "texts": texts})
         self._units[batch, number] = (seconds, texts)
 
-    def _read(self, wanted: dict[str, Any]) -> None:
-        text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a line cut short is decoded again
-        try:
-            first, *lines = [json.loads(line) for line in whole.splitlines()]
-            has = first["identity"]
-            self._units = {
-                (line["batch"], line["number"]): (line["seconds"], line["texts"]) for line in lines
-            }
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"'{self.path}' is not a log of a contest; name another") from None
-        differs = [k for k in {**wanted, **has} if wanted.get(k) != has.get(k)]
-        if differs:
-            raise InputError(
-                f"'{self.path}' holds a contest with another {differs[0]}; name another or "
-                "remove it"
-            )
-        if len(whole) < len(text):
-            self.path.write_text(whole, encoding="utf-8")
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    def _keep(self, line: dict[str, Any]) -> None:
+        self._units[line["batch"], line["number"]] = (line["seconds"], line["texts"])

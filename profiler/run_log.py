@@ -5,7 +5,6 @@ cut short is measured again whole, because its decodes belong to the same
 minutes. The first line says what the decodes are of.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from engine.errors import InputError
 from engine.sampling import Sampling
 from measurements import canonical_parameters
+from profiler.identified_log import append, open_log
 from profiler.methods import Method
 from profiler.runs import Calls, Run
 
@@ -50,32 +49,11 @@ class RunLog:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
         self._groups: dict[GroupKey, Group] = {}
-        wanted = json.loads(json.dumps(identity))
-        if path.exists() and path.stat().st_size > 0:
-            self._read(wanted)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._append({"identity": wanted})
+        open_log(path, identity, "decodes", self._keep)
 
-    def _read(self, wanted: dict[str, Any]) -> None:
-        text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a line cut short is measured again
-        try:
-            first, *lines = [json.loads(line) for line in whole.splitlines()]
-            has = first["identity"]
-            for line in lines:
-                group = Group(line["runs"], line["between"])
-                self._groups[line["repeat"], line["prompt"], line["sampling"]] = group
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"'{self.path}' is not a log of decodes; name another file") from None
-        differs = [k for k in {**wanted, **has} if wanted.get(k) != has.get(k)]
-        if differs:
-            raise InputError(
-                f"'{self.path}' holds decodes with another {differs[0]}; name another file or "
-                "remove it"
-            )
-        if len(whole) < len(text):
-            self.path.write_text(whole, encoding="utf-8")
+    def _keep(self, line: dict[str, Any]) -> None:
+        key = (line["repeat"], line["prompt"], line["sampling"])
+        self._groups[key] = Group(line["runs"], line["between"])
 
     def __contains__(self, key: GroupKey) -> bool:
         return key in self._groups
@@ -105,16 +83,12 @@ class RunLog:
         group = Group([_fields(run) for run in runs], rows)  # type: ignore[arg-type]
         repeat, prompt, sampling = key
         where = {"repeat": repeat, "prompt": prompt, "sampling": sampling}
-        self._append({**where, **asdict(group)})
+        append(self.path, {**where, **asdict(group)})
         self._groups[key] = group
 
     def between(self) -> pd.DataFrame:
         """Everything that was timed between the groups."""
         return pd.DataFrame([row for group in self._groups.values() for row in group.between])
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
 def _fields(run: Run) -> dict[str, Any]:

@@ -5,14 +5,13 @@ short is measured again whole, because its members belong to the same minutes. T
 says what the units are of.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError
 from profiler.completions import Answer, Counted
+from profiler.identified_log import append, open_log
 
 UnitKey = tuple[tuple[str, ...], int, int]
 """(labels of the servers, batch, number of the wave)."""
@@ -71,12 +70,7 @@ class SweepLog:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
         self.units: dict[UnitKey, Unit] = {}
-        wanted = json.loads(json.dumps(identity))
-        if path.exists() and path.stat().st_size > 0:
-            self._read(wanted)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._append({"identity": wanted})
+        open_log(path, identity, "a sweep", self._keep)
 
     def __contains__(self, key: UnitKey) -> bool:
         return key in self.units
@@ -84,34 +78,12 @@ class SweepLog:
     def add(self, number: int, unit: Unit) -> None:
         """Keep a unit, the ``number``-th of its batch."""
         batch = unit.waves[0].batch
-        self._append({"number": number, "batch": batch, **asdict(unit)})
+        append(self.path, {"number": number, "batch": batch, **asdict(unit)})
         self.units[unit.servers, batch, number] = unit
 
-    def _read(self, wanted: dict[str, Any]) -> None:
-        text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a line cut short is measured again
-        try:
-            first, *lines = [json.loads(line) for line in whole.splitlines()]
-            has = first["identity"]
-            for line in lines:
-                unit = Unit(
-                    tuple(line["servers"]), line["version"], tuple(map(_wave, line["waves"]))
-                )
-                self.units[unit.servers, line["batch"], line["number"]] = unit
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"'{self.path}' is not a log of a sweep; name another file") from None
-        differs = [k for k in {**wanted, **has} if wanted.get(k) != has.get(k)]
-        if differs:
-            raise InputError(
-                f"'{self.path}' holds a sweep with another {differs[0]}; name another file or "
-                "remove it"
-            )
-        if len(whole) < len(text):
-            self.path.write_text(whole, encoding="utf-8")
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    def _keep(self, line: dict[str, Any]) -> None:
+        unit = Unit(tuple(line["servers"]), line["version"], tuple(map(_wave, line["waves"])))
+        self.units[unit.servers, line["batch"], line["number"]] = unit
 
 
 def _wave(fields: Mapping[str, Any]) -> Wave:
