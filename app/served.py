@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from measurements import (
     MeasuredPredicted,
@@ -21,18 +22,14 @@ from simulator import (
     RoundLine,
     ServedRounds,
     fit_round_line,
+    fit_step_seconds,
     lookup_windows,
     served_rounds,
-    steady_rounds,
     wave_seconds,
-    weighted_median,
 )
 
 if TYPE_CHECKING:
     from profiler.server_trace import ServedTrace
-
-LEAST_ROUNDS = 3
-"""Of a stretch from which a round's time is taken: shorter ones are all jitter."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Point:
     seconds : float
         [s]
     rounds : int
-        How many were seen.
+        How many waves of that size took.
     """
 
     num_draft_tokens: int
@@ -80,28 +77,19 @@ class Fitted:
 
 
 def points(waves: Iterable[ServedWave]) -> list[Point]:
-    """Times of rounds by server and sequences in them, ascending.
-
-    Rounds whose pieces came together are counted by the server alone: where it counted more
-    than were seen, each piece stands for that much more.
-    """
-    seen: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    drafted: dict[int, list[tuple[int, float]]] = {}
+    """Times of rounds by server and sequences in them, ascending."""
+    servers: dict[int, list[ServedWave]] = {}
     for wave in waves:
-        steps = max(_steps(wave), wave.drafts)
-        hidden = steps / _steps(wave)
-        drafted.setdefault(wave.num_draft_tokens, []).append((wave.drafted, steps))
-        stretches = steady_rounds([answer.arrivals_s for answer in wave.answers])
-        for active, rounds, seconds in zip(*(s.tolist() for s in stretches), strict=True):
-            if rounds >= LEAST_ROUNDS:
-                key = wave.num_draft_tokens, active
-                seen.setdefault(key, []).append((seconds / rounds / hidden, rounds * hidden))
+        servers.setdefault(wave.num_draft_tokens, []).append(wave)
     found = []
-    for (drafts, active), times in sorted(seen.items()):
-        tokens, total = map(sum, zip(*drafted[drafts], strict=True))
-        seconds, rounds = zip(*times, strict=True)
-        typical = weighted_median(seconds, rounds)
-        found.append(Point(drafts, active, tokens / total, typical, round(sum(rounds))))
+    for drafts, mine in sorted(servers.items()):
+        steps = [_steps(wave) for wave in mine]
+        total = sum(float(part.sum()) for part in steps)
+        drafted = sum(wave.drafted for wave in mine) / total
+        active, seconds = fit_step_seconds(steps, [_decode_seconds(wave) for wave in mine])
+        for number, typical in zip(active.tolist(), seconds.tolist(), strict=True):
+            rounds = sum(float(part.max()) for part in steps if part.size == number)
+            found.append(Point(drafts, number, drafted, typical, round(rounds)))
     return found
 
 
@@ -197,13 +185,10 @@ def _setting(
     mine = [wave for wave, _ in units]
     told = [_wave_seconds(rounds, wave, step_seconds) for wave in mine]
     plain_told = wanted * float(plain_seconds[-1])
-    tokens = batch * wanted
-    measured = [sum(_decode_seconds(wave)) for wave in mine]
-    paired = [
-        (sum(_decode_seconds(plain)) / own, batch * plain_told / foretold_seconds)
-        for own, foretold_seconds, (_, plain) in zip(measured, told, units, strict=True)
-        if plain is not None
-    ]
+    tokens = batch * wanted * len(mine)
+    measured = [_decode_seconds(wave) for wave in mine]
+    spread = _speedup(units)
+    foretold_speedup = batch * plain_told * len(told) / sum(told)
     seen = _counted(mine)
     same = {answer.prompt: answer.text_sha256 == texts[answer.prompt]
             for wave in mine for answer in wave.answers}  # fmt: skip
@@ -215,10 +200,11 @@ def _setting(
         survival_measured=seen.survival.tolist(),
         survival_predicted=rounds.survival.tolist(),
         seconds_per_token=MeasuredPredicted(
-            measured=median(measured) / tokens, predicted=median(told) / tokens
+            measured=sum(measured) / tokens, predicted=sum(told) / tokens
         ),
-        speedup=None if not paired else MeasuredPredicted(
-            measured=median(m for m, _ in paired), predicted=median(p for _, p in paired)
+        speedup=None if spread is None else MeasuredPredicted(
+            measured=spread["median"], predicted=foretold_speedup,
+            low=spread["low"], high=spread["high"],
         ),
         texts_as_traced=sum(same.values()),
         extrapolated=not fit.num_draft_tokens[0] <= drafts <= fit.num_draft_tokens[-1],
@@ -228,7 +214,7 @@ def _setting(
 def _wave_seconds(rounds: ServedRounds, wave: ServedWave, step_seconds: Any) -> float:
     """Decode time of a wave's answers together. [s]"""
     steps = rounds.steps[[answer.prompt for answer in wave.answers]]
-    return float(wave_seconds(steps, step_seconds).sum())
+    return wave_seconds(steps, step_seconds)
 
 
 def _paired(
@@ -243,15 +229,24 @@ def _paired(
     ]
 
 
+def _speedup(
+    units: Sequence[tuple[ServedWave, ServedWave | None]],
+) -> dict[str, float] | None:
+    """Decode time of the plain server over this one's, with its 90 % interval over the units."""
+    from profiler.ratios import ratio_spread
+
+    paired = [
+        (_decode_seconds(plain), _decode_seconds(wave))
+        for wave, plain in units
+        if plain is not None
+    ]
+    return ratio_spread([p for p, _ in paired], [own for _, own in paired]) if paired else None
+
+
 def _row(record: ServerRecord, drafts: int, batch: int) -> dict[str, Any]:
     units = _paired(record, drafts, batch)
     waves = [wave for wave, _ in units]
-    tokens = batch * (record.new_tokens - 1)
-    paired = [
-        sum(_decode_seconds(plain)) / sum(_decode_seconds(wave))
-        for wave, plain in units
-        if drafts and plain is not None
-    ]
+    tokens = batch * (record.new_tokens - 1) * len(waves)
     first = [answer.arrivals_s[0] - answer.sent_s for w in waves for answer in w.answers]
     spans = [max(answer.arrivals_s[-1] for answer in wave.answers) for wave in waves]
     counted = _counted(waves)
@@ -261,8 +256,8 @@ def _row(record: ServerRecord, drafts: int, batch: int) -> dict[str, Any]:
         "waves": len(waves),
         "tokens_per_s": median(batch * record.new_tokens / span for span in spans),
         "seconds_to_first_token": median(first),
-        "seconds_per_token": median(sum(_decode_seconds(wave)) / tokens for wave in waves),
-        "speedup": median(paired) if paired else None,
+        "seconds_per_token": sum(map(_decode_seconds, waves)) / tokens,
+        "speedup": _speedup(units) if drafts else None,
         "tau": counted.tau if drafts else None,
         "survival": counted.survival.tolist(),
         "rounds_counted": int(counted.drafts),
@@ -272,7 +267,7 @@ def _row(record: ServerRecord, drafts: int, batch: int) -> dict[str, Any]:
 
 def _counted(waves: Sequence[ServedWave]) -> ServedRounds:
     """What a server's counters and pieces say over waves."""
-    steps = [float(len(a.sizes) - 1) for wave in waves for a in wave.answers]
+    steps = [float(len(answer.sizes) - 1) for wave in waves for answer in wave.answers]
     accepted = np.sum([wave.accepted_by_position for wave in waves], axis=0, dtype=float)
     return ServedRounds(
         np.array(steps), float(sum(w.drafts for w in waves)),
@@ -291,6 +286,7 @@ def _fit_rows(line: RoundLine, plain: RoundLine | None) -> list[dict[str, Any]]:
                 "sequences": int(active),
                 "fixed_seconds": fixed,
                 "draft_token_seconds": float(line.draft_seconds[place]),
+                "exponent": line.exponent,
                 "plain_step_seconds": None if alone is None else float(alone),
                 "speculating_seconds": None if alone is None else fixed - float(alone),
             }
@@ -298,13 +294,26 @@ def _fit_rows(line: RoundLine, plain: RoundLine | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _decode_seconds(wave: ServedWave) -> list[float]:
-    """Of each answer, its first token's wait excluded. [s]"""
-    return [answer.arrivals_s[-1] - answer.arrivals_s[0] for answer in wave.answers]
+def _decode_seconds(wave: ServedWave) -> float:
+    """Of a wave's answers together, their first tokens' waits excluded. [s]
+
+    By the server's own clock where it tells: pieces reach a busy client late and together.
+    """
+    if wave.decode_s is not None:
+        return wave.decode_s
+    return sum(answer.arrivals_s[-1] - answer.arrivals_s[0] for answer in wave.answers)
 
 
-def _steps(wave: ServedWave) -> int:
-    return sum(len(answer.sizes) - 1 for answer in wave.answers)
+def _steps(wave: ServedWave) -> NDArray[np.float64]:
+    """Of each answer, its prefill's excluded. [rounds]
+
+    Pieces that came together were several rounds: without drafts every token is one, with them
+    the server counts how many there were.
+    """
+    if not wave.num_draft_tokens:
+        return np.array([sum(answer.sizes[1:]) for answer in wave.answers], dtype=np.float64)
+    seen = np.array([len(answer.sizes) - 1 for answer in wave.answers], dtype=np.float64)
+    return seen * max(wave.drafts / seen.sum(), 1.0)
 
 
 def _keys(record: ServerRecord) -> list[tuple[int, int]]:

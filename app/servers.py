@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from measurements import ServedSetting, ServerRecord
     from profiler.server_log import SweepLog, Unit
     from profiler.server_sweep import Session, SweepPlan
-    from profiler.vllm_server import Server
+    from profiler.vllm_server import Served, Server
 
 DEFAULT_BATCHES = (1, 2, 4, 8)
+GPU_SHARE = 0.9
+"""Of a GPU's memory, for all servers on it together; vLLM takes as much for one. [unitless]"""
 SPECULATIONS = ("draft-model", "ngram")
 
 
@@ -171,9 +173,14 @@ def _alone(pair: PairOptions, options: ServerOptions) -> Iterator[None]:
 def _sessions(
     pair: PairOptions, options: ServerOptions, plan: SweepPlan, log: SweepLog
 ) -> Iterator[Session]:
-    """Servers to be measured in turn: all that were named, or local ones, plain and K by K."""
+    """Servers to be measured in turn: all that were named, or local ones, plain and every K.
+
+    All of them take turns, wave by wave: the same server ran up to a fifth faster or slower
+    minutes later.
+    """
     from profiler.completions import Endpoint
     from profiler.server_sweep import open_session
+    from profiler.vllm_server import find_python, serve
 
     def session(urls: Iterable[str], local: Iterable[Server] = ()) -> Session:
         endpoints = [Endpoint(url, options.timeout_s) for url in urls]
@@ -182,32 +189,43 @@ def _sessions(
     if options.urls:
         yield session(options.urls)
         return
-    missing = [
-        drafts
-        for drafts in options.num_draft_tokens
-        if any(key not in log for key in plan.keys(("plain", f"K{drafts}")))
-    ]
-    if not missing:
+    drafts = sorted(set(options.num_draft_tokens))
+    if all(key in log for key in plan.keys(("plain", *(f"K{number}" for number in drafts)))):
         return
-    with _local(pair, options, None) as plain:
-        for drafts in missing:
-            with _local(pair, options, drafts) as drafting:
-                both = (plain, drafting)
-                yield session([server.url for server in both], both)
+    python = find_python(options.python)
+    with ExitStack() as stack:
+        servers = []
+        for served in _served(pair, options, (0, *drafts)):
+            servers.append(stack.enter_context(serve(served, python, waiting=notice)))
+            servers[-1].sleep()
+        for server in servers:
+            server.wake()
+        yield session([server.url for server in servers], servers)
 
 
-@contextmanager
-def _local(pair: PairOptions, options: ServerOptions, drafts: int | None) -> Iterator[Server]:
-    from profiler.vllm_server import Served, find_python, serve, speculative_config
+def _served(pair: PairOptions, options: ServerOptions, drafts: Sequence[int]) -> list[Served]:
+    """What local servers load, one for each number of drafts; all share the memory."""
+    from engine.model import resolve_device
+    from profiler.vllm_server import Served, small_cache, speculative_config
 
     assert pair.target is not None
-    config = None
-    if drafts is not None:
-        draft = pair.draft if options.speculation == "draft-model" else None
-        config = speculative_config(options.speculation, drafts, draft, *options.ngram)
-    served = Served(pair.target, config, pair.dtype, max_num_seqs=max(options.batches))
-    with serve(served, find_python(options.python), waiting=notice) as server:
-        yield server
+    draft = pair.draft if options.speculation == "draft-model" else None
+    plain = Served(pair.target, None, pair.dtype, max_num_seqs=max(options.batches))
+    if resolve_device(pair.device).type == "cuda":
+        share = GPU_SHARE / len(drafts)
+        plain = replace(plain, arguments=("--gpu-memory-utilization", f"{share:.3f}"))
+    else:
+        room = small_cache(plain.max_num_seqs, plain.max_model_len)
+        plain = replace(plain, arguments=room)
+    return [
+        replace(
+            plain,
+            speculative=speculative_config(options.speculation, number, draft, *options.ngram)
+            if number
+            else None,
+        )
+        for number in drafts
+    ]
 
 
 def _log_path(out: Path, identity: dict[str, Any]) -> Path:

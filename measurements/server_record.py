@@ -52,6 +52,7 @@ class ServedWave(Frozen):
     drafts: Count  # rounds that drafted, by the server's counters
     drafted: Count
     accepted_by_position: list[Count]
+    decode_s: NotNegative | None = None  # of all answers together, on the server's own clock
 
     @model_validator(mode="after")
     def _counters_agree(self) -> Self:
@@ -65,10 +66,12 @@ class ServedWave(Frozen):
 
 
 class MeasuredPredicted(Frozen):
-    """One quantity."""
+    """One quantity; ``low`` to ``high`` is the 90 % interval of the measured, where known."""
 
     measured: Positive
     predicted: Positive
+    low: Positive | None = None
+    high: Positive | None = None
 
     @property
     def error(self) -> float:
@@ -79,8 +82,8 @@ class MeasuredPredicted(Frozen):
 class ServedSetting(Frozen):
     """One number of drafts at one batch, foretold and measured.
 
-    ``speedup`` is seconds per token without drafts over with them, the first token's wait
-    excluded: the median over units. ``survival`` counts drafts kept at each position per round
+    ``speedup`` is decode time without drafts over with them, the first tokens' waits excluded,
+    all units together. ``survival`` counts drafts kept at each position per round
     that drafted.
     """
 

@@ -33,6 +33,7 @@ FILTERED = 8  # candidate tokens
 LOWER = 3  # tokens an n-gram proposes to the draft at a time
 STAGED = 10  # with the draft cheaper, more of its tokens pay
 LONG = 10  # lookup costs nothing, so it may propose more
+COPIED = 12  # and more still where only long matches count
 MEDUSA_NODES = 16
 # the paper counts at temperature 1.5; a draft that is not sharp is guessed better at 1
 NGRAMS = {"ngram-T1": "python-ngram-t1", "ngram-T1.5": "python-ngram"}
@@ -202,6 +203,21 @@ def _lookup(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
     ]
 
 
+def _fallback(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
+    return [
+        Method(
+            "fallback",
+            {"copied": COPIED, "num_draft_tokens": gamma},
+            FallbackDrafter(
+                LookupDrafter(min_ngram=2), LanguageModelDrafter(draft), second_depth=gamma
+            ),
+            Tree.chain(COPIED),
+        )
+        for gamma in gammas
+        if gamma < COPIED
+    ]
+
+
 def _diffusion(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
     model = load_diffusion(drafter_source(DIFFUSION, target), target)
     return [
@@ -268,6 +284,7 @@ MAKERS: dict[str, Maker] = {
     "staged": _staged,
     "ngram": _ngram,
     "lookup": _lookup,
+    "fallback": _fallback,
     "diffusion": _diffusion,
     "medusa": _medusa,
     "hydra": _hydra,

@@ -25,6 +25,8 @@ _DRAFTS = "vllm:spec_decode_num_drafts"
 _DRAFTED = "vllm:spec_decode_num_draft_tokens"
 _BY_POSITION = "vllm:spec_decode_num_accepted_tokens_per_pos"
 _RUNNING = "vllm:num_requests_running"
+_DECODE = "vllm:request_decode_time_seconds"
+_POLL_S = 0.01
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """No proxy between: its delay would be measured."""
 
@@ -60,7 +62,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Counted:
-    """What a server's counters of speculation grew by.
+    """What a server's counters grew by.
 
     Attributes
     ----------
@@ -70,11 +72,17 @@ class Counted:
         [tokens]
     accepted : tuple of int
         Drafts kept at each position of a round. [tokens]
+    requests : int
+        Whose decoding ended. [requests]
+    decode_seconds : float
+        From the first token of each of them to its last, together, on the engine's own clock. [s]
     """
 
     drafts: int
     drafted: int
     accepted: tuple[int, ...]
+    requests: int
+    decode_seconds: float
 
 
 @dataclass(frozen=True)
@@ -172,8 +180,23 @@ class Endpoint:
                 f"{self.url}/metrics {error.reason}; vLLM counts unless --disable-log-stats"
             ) from None
 
+    def settled(self) -> Metrics:
+        """The metrics page when no request is running: what ended a moment ago is counted.
+
+        Raises
+        ------
+        ServerError
+            If somebody's request goes on for longer than the longest wait.
+        """
+        end = time.monotonic() + self.timeout_s
+        while (page := self.metrics()).total(_RUNNING):
+            if time.monotonic() > end:
+                raise ServerError(f"{self.url} has been busy for {self.timeout_s:g} s")
+            time.sleep(_POLL_S)
+        return page
+
     def counted(self, before: Metrics, after: Metrics) -> Counted:
-        """Growth of the counters of speculation between two readings.
+        """Growth of the counters of speculation and of decode time between two readings.
 
         Raises
         ------
@@ -181,7 +204,7 @@ class Endpoint:
             If a counter fell: the server restarted meanwhile.
         """
         try:
-            grown = between(before, after, (_SPECULATION,))
+            grown = between(before, after, (_SPECULATION, _DECODE))
         except RecordError as error:
             raise ServerError(f"{self.url}/metrics: {error.reason}") from None
         positions = {int(p): int(n) for p, n in grown.by_label(_BY_POSITION, "position").items()}
@@ -189,6 +212,8 @@ class Endpoint:
             int(grown.total(_DRAFTS) or 0),
             int(grown.total(_DRAFTED) or 0),
             tuple(positions[p] for p in sorted(positions)),
+            int(grown.total(f"{_DECODE}_count") or 0),
+            grown.total(f"{_DECODE}_sum") or 0.0,
         )
 
     def complete(self, model: str, prompt: str, new_tokens: int) -> Answer:

@@ -26,7 +26,8 @@ class Method:
     Attributes
     ----------
     name : str
-        autoregressive, chain, tree, staged, ngram, lookup, diffusion, medusa, hydra or mtp.
+        autoregressive, chain, tree, staged, ngram, lookup, fallback, diffusion, medusa,
+        hydra or mtp.
     parameters : mapping
         What tells it from others of the same name; printed and recorded. ``engine`` names
         another engine than this project's.

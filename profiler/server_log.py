@@ -93,7 +93,7 @@ def _wave(fields: Mapping[str, Any]) -> Wave:
         fields["batch"],
         tuple(fields["prompts"]),
         tuple(_answer(answer) for answer in fields["answers"]),
-        Counted(counted["drafts"], counted["drafted"], tuple(counted["accepted"])),
+        Counted(**{**counted, "accepted": tuple(counted["accepted"])}),
     )
 
 

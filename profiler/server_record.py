@@ -80,6 +80,7 @@ def _wave(unit: int, wave: Wave) -> ServedWave:
         drafts=wave.counted.drafts,
         drafted=wave.counted.drafted,
         accepted_by_position=list(wave.counted.accepted),
+        decode_s=wave.counted.decode_seconds if wave.counted.requests == wave.batch else None,
     )
 
 

@@ -219,9 +219,12 @@ def _in_turn(session: Session, number: int) -> list[tuple[Endpoint, About]]:
 
 def _wave(endpoint: Endpoint, about: About, plan: SweepPlan, batch: int, number: int) -> Wave:
     chosen = tuple(range(number * batch, (number + 1) * batch))
-    before = endpoint.metrics()
-    answers = endpoint.complete_all(about.model, [plan.prompts[i] for i in chosen], plan.new_tokens)
-    counted = endpoint.counted(before, endpoint.metrics())
+    prompts = [plan.prompts[i] for i in chosen]
+    # who just slept, or ran something else, begins slowly
+    endpoint.complete_all(about.model, prompts, min(WARM_UP_TOKENS, plan.new_tokens))
+    before = endpoint.settled()
+    answers = endpoint.complete_all(about.model, prompts, plan.new_tokens)
+    counted = endpoint.counted(before, endpoint.settled())
     return Wave(about.num_draft_tokens, batch, chosen, tuple(answers), counted)
 
 

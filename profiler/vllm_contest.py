@@ -26,7 +26,6 @@ DRAFT_LENGTHS, LOOKUP_LENGTHS = (2, 3, 4, 6), (4, 8, 10)
 ANSWER_S = 300.0
 """Longest wait for an answer. [s]"""
 
-_BLOCK = 128  # tokens; vLLM's own choice on a CPU
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -117,20 +116,6 @@ def on_threads(number: int) -> tuple[tuple[str, str], ...]:
     if not 1 <= number <= len(allowed):
         raise InputError(f"threads must be in 1 to the {len(allowed)} CPUs, not {number}")
     return (("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, allowed[:number]))),)
-
-
-def small_cache(sequences: int, max_model_len: int) -> tuple[str, ...]:
-    """Arguments for a key/value cache on a CPU that holds so many sequences and no more.
-
-    vLLM fills the gibibyte it is given at once, and all servers of a contest are up together.
-
-    Examples
-    --------
-    >>> small_cache(8, 1000)
-    ('--block-size', '128', '--num-gpu-blocks-override', '72')
-    """
-    blocks = sequences * (-(-max_model_len // _BLOCK) + 1)
-    return ("--block-size", str(_BLOCK), "--num-gpu-blocks-override", str(blocks))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ PYTHON_VARIABLE = "SPECULENS_VLLM_PYTHON"
 
 METHODS = ("draft-model", "ngram")
 _LOG_LINES = 3
+_BLOCK = 128  # tokens; vLLM's own choice on a CPU
 _STOP_S = 15.0
 _POLL_S = 0.25
 _FIND_VLLM = (
@@ -200,6 +201,20 @@ def speculative_config(
         "method": "ngram", **config,
         "prompt_lookup_max": max_ngram, "prompt_lookup_min": min_ngram,
     }  # fmt: skip
+
+
+def small_cache(sequences: int, max_model_len: int) -> tuple[str, ...]:
+    """Arguments for a key/value cache on a CPU that holds so many sequences and no more.
+
+    vLLM fills the gibibyte it is given at once, and several servers are up together.
+
+    Examples
+    --------
+    >>> small_cache(8, 1000)
+    ('--block-size', '128', '--num-gpu-blocks-override', '72')
+    """
+    blocks = sequences * (-(-max_model_len // _BLOCK) + 1)
+    return ("--block-size", str(_BLOCK), "--num-gpu-blocks-override", str(blocks))
 
 
 def find_python(given: str | None) -> str:

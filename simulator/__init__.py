@@ -118,14 +118,14 @@ from simulator.sample_size import (
 )
 from simulator.scenario import Scenario, predict
 from simulator.sensitivity import break_even_acceptance_rate, break_even_cost_ratio
-from simulator.server_rounds import (
+from simulator.server_rounds import ServedRounds, served_rounds
+from simulator.server_times import (
+    DRAFTS_EXPONENT,
     RoundLine,
-    ServedRounds,
     fit_round_line,
-    served_rounds,
-    steady_rounds,
+    fit_step_seconds,
+    rounds_by_active,
     wave_seconds,
-    weighted_median,
 )
 from simulator.serving import Server, mean_emitted_lockstep, serving_speedup
 from simulator.serving_limits import (
@@ -191,6 +191,7 @@ from simulator.validation import ErrorTerms, Measurement, Summary, compare, summ
 from simulator.windows import Windows
 
 __all__ = [
+    "DRAFTS_EXPONENT",
     "KNOWN_HARDWARE",
     "KNOWN_MODELS",
     "AcceptanceTrace",
@@ -284,6 +285,7 @@ __all__ = [
     "filter_candidates",
     "fit_round_line",
     "fit_stage_time",
+    "fit_step_seconds",
     "fit_two_state",
     "fitting_batch",
     "free_tokens",
@@ -342,6 +344,7 @@ __all__ = [
     "roof",
     "roofline_point",
     "round_traffic",
+    "rounds_by_active",
     "rounds_left",
     "rounds_variance",
     "sampled_accept_by_rank",
@@ -366,7 +369,6 @@ __all__ = [
     "staged_plan",
     "staged_speedup",
     "staging_extra_seconds",
-    "steady_rounds",
     "summarise",
     "summarise_errors",
     "tabulate_rounds",
@@ -381,7 +383,6 @@ __all__ = [
     "two_state_emitted_tokens",
     "uniform_emitted_tokens",
     "wave_seconds",
-    "weighted_median",
     "windows_hazards",
     "with_child",
     "without_subtree",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from profiler.contest import Contestant, Unit
 
 QUESTION = "Is this engine faster than vLLM on this machine, and where is it not?"
-OURS_AT_BATCH_1 = ("autoregressive", "chain", "lookup", "staged")
+OURS_AT_BATCH_1 = ("autoregressive", "chain", "lookup", "fallback")
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,10 @@ def run(pair: PairOptions, options: VllmOptions, out: Path | None, as_json: bool
     from profiler.vllm_contest import (
         on_threads,
         our_contestants,
-        small_cache,
         vllm_contestants,
         vllm_settings,
     )
-    from profiler.vllm_server import Served, find_python
+    from profiler.vllm_server import Served, find_python, small_cache
 
     threads = options.threads or torch.get_num_threads()
     environment = on_threads(threads)

@@ -9,6 +9,7 @@ from app.pair import PairOptions
 from app.served import summary
 from app.servers import ServerOptions, measure, with_embedded_pair
 from app.terminal import notice, output, print_json, progress_bar, resumable, table
+from app.words import span, times
 from measurements import save_record
 
 
@@ -41,11 +42,11 @@ def show_servers(found: dict[str, Any]) -> None:
             f"{1e3 * row['seconds_to_first_token']:.1f}",
             "–" if row["tau"] is None else f"{row['tau']:.3f}",
             kept(row["survival"]),
-            "–" if row["speedup"] is None else f"{row['speedup']:.2f}×",
+            speedup(row["speedup"]),
         ]
         for row in found["servers"]
     ]
-    headings = ["K", "batch", "tok/s", "ms/tok", "first ms", "τ", "kept by position", "S"]
+    headings = ["K", "batch", "tok/s", "ms/tok", "first ms", "τ", "kept by position", "S, 90 %"]
     output().print(table("Servers", headings, rows))
     unequal = [r for r in found["servers"] if r["rounds_seen"] < r["rounds_counted"]]
     for row in unequal:
@@ -59,6 +60,13 @@ def kept(survival: list[float], most: int = 4) -> str:
     """Drafts kept by position, the first few."""
     shown = " ".join(f"{s:.2f}" for s in survival[:most])
     return f"{shown} …" if len(survival) > most else shown or "–"
+
+
+def speedup(spread: dict[str, float] | None) -> str:
+    """With its 90 % interval."""
+    if spread is None:
+        return "–"
+    return f"{times(spread['median'])} {span(spread['low'], spread['high'])}"
 
 
 def _show_fit(found: dict[str, Any]) -> None:
@@ -75,8 +83,9 @@ def _show_fit(found: dict[str, Any]) -> None:
         ]
         for row in found["fit"]
     ]
-    headings = ["sequences", "round without drafts", "per draft", "plain step", "difference"]
-    output().print(table("Time of a round [ms]", headings, rows))
+    headings = ["sequences", "round without drafts", "first draft", "plain step", "difference"]
+    exponent = found["fit"][0]["exponent"]
+    output().print(table(f"Time of a round [ms], growing with K^{exponent:g}", headings, rows))
 
 
 def _milliseconds(seconds: float | None) -> str:

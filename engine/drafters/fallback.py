@@ -1,8 +1,8 @@
 """Ask one drafter, and where it has nothing to say another one.
 
-Prompt lookup is right more often than an n-gram where it finds a place, and
-finds none in half of all places; together they serve a level of a staged stack
-better than either.
+Prompt lookup costs nothing and is right more often than an n-gram where it finds a place,
+and finds none in half of all places. With an n-gram behind it, it serves a level of a staged
+stack better than either; with a draft model behind it, the target.
 """
 
 from collections.abc import Sequence
@@ -27,20 +27,30 @@ class FallbackDrafter:
     level : str, optional
         Name of the stage of both; ``first+second`` by default. Tokens carry the name of
         the drafter they came from.
+    second_depth : int, optional
+        Levels that the second drafts at most: what it drafts costs more. [tokens]
 
     Raises
     ------
     InputError
-        If a drafter wants hidden states.
+        If a drafter wants hidden states, or the depth is below 1.
     """
 
     needs_features = False
 
-    def __init__(self, first: Rewindable, second: Rewindable, level: str | None = None) -> None:
+    def __init__(
+        self,
+        first: Rewindable,
+        second: Rewindable,
+        level: str | None = None,
+        second_depth: int | None = None,
+    ) -> None:
         for drafter in (first, second):
             if drafter.needs_features:
                 raise InputError(f"'{drafter.level}' wants hidden states; a fallback has none")
-        self.first, self.second = first, second
+        if second_depth is not None and second_depth < 1:
+            raise InputError(f"the second drafter's depth must be at least 1, not {second_depth}")
+        self.first, self.second, self.second_depth = first, second, second_depth
         self.level = level or f"{first.level}+{second.level}"
         self._pending: torch.Tensor | None = None
         self._draft: Draft | None = None
@@ -63,8 +73,9 @@ class FallbackDrafter:
         """Draft behind pending [1]; see ``Drafter``."""
         self._pending = pending
         self._draft = self._used = None
-        for drafter in (self.first, self.second):
-            draft = drafter.propose(pending, shape, rule, None)
+        shorter = shape if self.second_depth is None else shape.cut(self.second_depth)
+        for drafter, asked in ((self.first, shape), (self.second, shorter)):
+            draft = drafter.propose(pending, asked, rule, None)
             if draft is not None:
                 sources = draft.sources or (drafter.level,) * len(draft.tree)
                 self._draft, self._used = replace(draft, sources=sources), drafter

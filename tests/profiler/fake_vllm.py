@@ -41,6 +41,7 @@ class Fake(ThreadingHTTPServer):
         self.requests = 0
         self.drafts = 0
         self.by_position = [0] * self.num_draft_tokens
+        self.decoded, self.decode_seconds = 0, 0.0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -98,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _stream(self, asked: dict[str, Any]) -> None:
         fake, prompt, wanted = self.server, asked["prompt"], asked["max_tokens"]
-        made = 0
+        made, begun = 0, 0.0
         while made < wanted:
             drafts = made and fake.trouble != "drafts-nothing"
             drafted = fake.num_draft_tokens if drafts else 0
@@ -112,9 +113,14 @@ class Handler(BaseHTTPRequestHandler):
             new = [token(prompt, at) for at in range(made, min(wanted, made + keeps + 1))]
             choice: dict[str, Any] = {"index": 0, "text": "x" * len(new), "token_ids": new}
             if not made:
+                begun = time.perf_counter()
                 choice["prompt_token_ids"] = [1] * len(prompt)
             made += len(new)
             choice["finish_reason"] = "length" if made == wanted else None
+            if made == wanted:
+                with fake.guard:
+                    fake.decoded += 1
+                    fake.decode_seconds += time.perf_counter() - begun
             self._event(json.dumps({"choices": [choice]}))
         self._event("[DONE]")
 
@@ -125,7 +131,11 @@ class Handler(BaseHTTPRequestHandler):
     def _metrics(self) -> str:
         fake = self.server
         labels = f'engine="0",model_name="{fake.name}"'
-        lines = [f"vllm:num_requests_running{{{labels}}} 0.0"]
+        lines = [
+            f"vllm:num_requests_running{{{labels}}} 0.0",
+            f"vllm:request_decode_time_seconds_count{{{labels}}} {fake.decoded}",
+            f"vllm:request_decode_time_seconds_sum{{{labels}}} {fake.decode_seconds}",
+        ]
         if fake.num_draft_tokens:
             counters = {
                 "num_drafts": fake.drafts,

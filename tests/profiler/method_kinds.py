@@ -31,6 +31,7 @@ def methods_of(target: Model, draft: Model, rule: RuleName = "rejection") -> lis
     medusa, hydra, mtp = (drafter_of(heads[kind]) for kind in HEADS)
     denoiser = LeanDenoiser(denoiser_for(target), target.context, torch.float32)
     model = LanguageModelDrafter(draft)
+    copied = FallbackDrafter(LookupDrafter(min_ngram=2), model, second_depth=3)
     lower = Tree.chain(2)
     kinds: list[tuple[str, object, Shape]] = [
         ("chain", model, DEEP),
@@ -46,6 +47,7 @@ def methods_of(target: Model, draft: Model, rule: RuleName = "rejection") -> lis
         ("ngram, sampled", NgramDrafter(small_ngram(64, 1), sampled=True), TREE),
         ("lookup", LookupDrafter(), DEEP),
         ("lookup, else ngram", both, CHAIN),
+        ("lookup, else chain", copied, DEEP),
         ("diffusion", DiffusionDrafter(denoiser), DEEP),
         ("diffusion tree", DiffusionDrafter(denoiser), TREE),
         ("diffusion, two steps", DiffusionDrafter(denoiser, 2), DEEP),

@@ -99,6 +99,10 @@ CASES: dict[str, tuple[Callable[[], Drafter], Shape, RuleName, int | None]] = {
         lambda: FallbackDrafter(LookupDrafter(min_ngram=2), ngram()),
         Tree.chain(2), "rejection", None,
     ),
+    "lookup, else chain": (
+        lambda: FallbackDrafter(LookupDrafter(min_ngram=2), language_model(), second_depth=1),
+        Tree.chain(2), "rejection", None,
+    ),
     "diffusion, 1 step": (lambda: diffusion(1), Tree.chain(2), "rejection", None),
     "diffusion, 2 steps": (lambda: diffusion(2), Tree.chain(2), "rejection", None),
     "medusa": (lambda: heads("medusa"), TREE, "rejection", None),
