@@ -24,7 +24,7 @@ from engine.heads.mtp import MtpModule
 from engine.katz import KatzTrigram, load_ngram
 from engine.model import Model
 from engine.trees import Growth, Tree
-from profiler.methods import Method, chain, static_tree
+from profiler.methods import COPIED, Method, chain, fallback, static_tree
 
 GAMMAS = (2, 4, 6, 8)
 TREES = {"4-2-1": Tree.k_ary((4, 2, 1)), "2-2-1-1": Tree.k_ary((2, 2, 1, 1))}
@@ -33,7 +33,6 @@ FILTERED = 8  # candidate tokens
 LOWER = 3  # tokens an n-gram proposes to the draft at a time
 STAGED = 10  # with the draft cheaper, more of its tokens pay
 LONG = 10  # lookup costs nothing, so it may propose more
-COPIED = 12  # and more still where only long matches count
 MEDUSA_NODES = 16
 # the paper counts at temperature 1.5; a draft that is not sharp is guessed better at 1
 NGRAMS = {"ngram-T1": "python-ngram-t1", "ngram-T1.5": "python-ngram"}
@@ -204,18 +203,7 @@ def _lookup(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 
 def _fallback(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    return [
-        Method(
-            "fallback",
-            {"copied": COPIED, "num_draft_tokens": gamma},
-            FallbackDrafter(
-                LookupDrafter(min_ngram=2), LanguageModelDrafter(draft), second_depth=gamma
-            ),
-            Tree.chain(COPIED),
-        )
-        for gamma in gammas
-        if gamma < COPIED
-    ]
+    return [fallback(draft, gamma) for gamma in gammas if gamma <= COPIED]
 
 
 def _diffusion(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:

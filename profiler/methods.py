@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from engine.clock import StageClock
 from engine.decode import OnRound, Request, decode_autoregressive, decode_speculative
 from engine.drafters.base import Drafter
+from engine.drafters.fallback import FallbackDrafter
 from engine.drafters.language_model import LanguageModelDrafter
+from engine.drafters.lookup import LookupDrafter
 from engine.errors import InputError
 from engine.events import Generation
 from engine.model import Model
@@ -17,6 +19,9 @@ OtherEngine = Callable[[Request, StageClock | None, OnRound | None], Generation]
 """A decode loop that is not this project's."""
 
 THIS_ENGINE = "speculens"
+
+COPIED = 12
+"""Tokens that lookup proposes where a draft model stands behind it: copying costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -123,3 +128,16 @@ def chain(draft: Model, num_draft_tokens: int, rule: RuleName = "rejection") -> 
         parameters["rule"] = rule
     shape = Tree.chain(num_draft_tokens)
     return Method("chain", parameters, LanguageModelDrafter(draft), shape, rule)
+
+
+def fallback(draft: Model, num_draft_tokens: int) -> Method:
+    """Prompt lookup, and where the last two tokens are new a chain drafted by a smaller model."""
+    if not 1 <= num_draft_tokens <= COPIED:
+        raise InputError(
+            f"draft tokens behind lookup must be in 1 to {COPIED}, not {num_draft_tokens}"
+        )
+    drafter = FallbackDrafter(
+        LookupDrafter(min_ngram=2), LanguageModelDrafter(draft), second_depth=num_draft_tokens
+    )
+    parameters = {"copied": COPIED, "num_draft_tokens": num_draft_tokens}
+    return Method("fallback", parameters, drafter, Tree.chain(COPIED))

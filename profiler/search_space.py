@@ -17,7 +17,7 @@ from engine.model import Model
 from engine.trees import Tree
 from profiler.catalogue import DIFFUSION, GROWN, LOWER, NGRAMS, TREES
 from profiler.lock import device_lock
-from profiler.methods import AUTOREGRESSIVE, Method, chain
+from profiler.methods import AUTOREGRESSIVE, Method, chain, fallback
 from profiler.search import Measure
 from profiler.search_ranking import Setting
 from profiler.search_settings import Space
@@ -29,6 +29,7 @@ SPACE: Space = {
     "tree": {"tree": (*TREES, "grown")},
     "staged": {"num_draft_tokens": LENGTHS, "lower": ("lookup", *NGRAMS)},
     "lookup": {"num_draft_tokens": LENGTHS},
+    "fallback": {"num_draft_tokens": LENGTHS},
     "diffusion": {"num_draft_tokens": LENGTHS, "steps": STEPS},
 }
 """Methods whose parameters a search can choose; leave out what the pair has no drafter for."""
@@ -56,6 +57,8 @@ def method_of(target: Model, draft: Model, setting: Setting) -> Method:
         return Method("staged", values, StagedDrafter(draft, lower, Tree.chain(LOWER)), shape)
     if setting.method == "lookup":
         return Method("lookup", values, LookupDrafter(), shape)
+    if setting.method == "fallback":
+        return fallback(draft, shape.size)
     if setting.method == "diffusion":
         model = load_diffusion(DIFFUSION, target)
         return Method("diffusion", values, DiffusionDrafter(model, int(values["steps"])), shape)

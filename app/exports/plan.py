@@ -124,6 +124,7 @@ NEAREST = {
     "staged": "a chain of the same draft without its lower level (--method chain)",
     "diffusion": "a chain of a smaller model (--method chain)",
     "ngram": "n-grams of the prompt (--method lookup)",
+    "fallback": "n-grams of the prompt (--method lookup)",
     "hydra": "a chain of a smaller model (--method chain)",
     "medusa": "a chain of a smaller model (--method chain)",
     "mtp": "a chain of a smaller model (--method chain)",
