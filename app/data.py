@@ -1,7 +1,8 @@
 """Which records can be shown, and what do they predict? Loading, cached; no drawing.
 
 Everything is keyed by the files' names, sizes and times, so a new or changed
-record appears on the next rerun and an unchanged one costs nothing.
+record appears on the next rerun and an unchanged one costs nothing. What is
+never changed once it is read is kept as it is, not as a copy for every rerun.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def load_shelf() -> Shelf:
     return _scan(str(root), fingerprint(root))
 
 
-@st.cache_data(show_spinner=False, max_entries=4)
+@st.cache_resource(show_spinner=False, max_entries=4)
 def _scan(root: str, files: Fingerprint) -> Shelf:
     found = scan(Path(root))
     return Shelf(
@@ -175,7 +176,7 @@ def predictions(entry: Evidence) -> dict[str, Predicted]:
     return _predict(entry.profile_path, entry.fingerprint)
 
 
-@st.cache_data(show_spinner="Reading the recorded traces …", max_entries=8)
+@st.cache_resource(show_spinner="Reading the recorded traces …", max_entries=8)
 def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
     profile = load_profile(Path(path))
     read = calibrations(profile)
@@ -185,7 +186,7 @@ def _predict(path: str, files: Fingerprint) -> dict[str, Predicted]:
     }
 
 
-@st.cache_data(show_spinner="Replaying the recorded traces …", max_entries=16)
+@st.cache_resource(show_spinner="Replaying the recorded traces …", max_entries=16)
 def optimum(path: str, files: Fingerprint, sampling: str) -> Optimum:
     """The search over γ = 1…16 at one sampling of a profile."""
     calibration = _predict(path, files)[sampling].calibration
@@ -196,7 +197,7 @@ def optimum(path: str, files: Fingerprint, sampling: str) -> Optimum:
     )
 
 
-@st.cache_data(show_spinner="Predicting every profiled setting …", max_entries=8)
+@st.cache_resource(show_spinner="Predicting every profiled setting …", max_entries=8)
 def searched(path: str, files: Fingerprint) -> dict[str, tuple[Sampling, Found]]:
     """Every setting a profile knows, predicted, by sampling label.
 
@@ -245,7 +246,7 @@ def quick_trace(trace: AcceptanceTrace) -> AcceptanceTrace:
     )
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@st.cache_resource(show_spinner=False, max_entries=64)
 def search(key: tuple[object, ...], _scenario: Scenario) -> Optimum:
     """Every γ of a scenario; ``key`` must name everything in it but γ."""
     return best_num_draft_tokens(_scenario, range(1, MAX_DRAFT_TOKENS + 1))

@@ -26,7 +26,6 @@ from app.state import (
     Number,
 )
 from app.views.machine import ask_machine
-from app.what_if import numbers_of
 from app.what_if_controls import (
     COST_SOURCE,
     DRAFT_STEPS,
@@ -39,6 +38,7 @@ from app.what_if_controls import (
     TREE_WIDTH,
     Values,
 )
+from app.what_if_sources import numbers_of
 
 _METHODS = {"chain": "Chain", "tree": "Tree", "staged": "Staged", "parallel": "Parallel"}
 _MEANINGS = {

@@ -10,8 +10,10 @@ from app.glossary import explain
 from app.state import WANTED, Choice, Desk
 from app.views import frame, pinned
 from app.views.asked import ask, ask_method
-from app.what_if import MOST_BATCH, Answer, Values, answer, gain_map, largest_that, needed
+from app.what_if import Answer, answer
 from app.what_if_controls import COST_SOURCE, MAP_AXIS
+from app.what_if_limits import MOST_BATCH, gain_map, largest_that, needed
+from app.what_if_plans import Values
 from measurements import RecordError
 
 QUESTION = "What would it gain with other numbers?"
