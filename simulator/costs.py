@@ -7,6 +7,7 @@ product. Knows nothing about what the stage does.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -176,10 +177,7 @@ class StageCurve:
         """Cells and coefficients of queries [num_queries]; equation (M7.1)."""
         tokens = at_least("num_tokens", num_tokens, 0)
         contexts = at_least("context", context, 0)
-        first = np.flatnonzero(np.diff(self.num_tokens, prepend=-1))
-        sizes = np.diff(np.append(first, self.medians.size))
-        levels = self.num_tokens[first].astype(np.float64)
-        level_medians = np.add.reduceat(self.medians, first) / sizes
+        first, sizes, levels, level_medians = self._levels
         together = np.zeros(tokens.size, dtype=np.int64)
         across = bracket(levels, level_medians, tokens, together, np.array([first.size]))
         cells, coefficients, beyond = [], [], across.outside
@@ -196,6 +194,14 @@ class StageCurve:
             held = beyond & (self.origin == "modelled")
             origin = np.where(held, 2, ORIGINS.index(self.origin))
         return Located(np.stack(cells, axis=1), np.stack(coefficients, axis=1), origin)
+
+    @cached_property
+    def _levels(self) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+        """Of every number of tokens: first cell, cells, the number, mean of its medians."""
+        first = np.flatnonzero(np.diff(self.num_tokens, prepend=-1))
+        sizes = np.diff(np.append(first, self.medians.size))
+        levels = self.num_tokens[first].astype(np.float64)
+        return first, sizes, levels, np.add.reduceat(self.medians, first) / sizes
 
     def resample_medians(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Medians of ``size`` bootstrap resamples of every cell: [size, num_cells]. [s]

@@ -242,21 +242,28 @@ def needed_rate(plans: Sequence[MethodPlan], wanted_speedup: float) -> tuple[flo
     (0.7051, 4)
     """
     wanted = float(above("wanted_speedup", wanted_speedup, 0))
-    found = [
-        (rate, at)
-        for at, plan in enumerate(plans)
-        if (rate := _first_rate(plan, wanted)) is not None
-    ]
-    return min(found, default=None)
-
-
-def _first_rate(plan: MethodPlan, wanted: float) -> float | None:
-    enough = np.flatnonzero(plan.speedup(plan.tau_of(_GRID)) >= wanted)
-    if enough.size == 0:
+    places = [_first_place(plan, wanted) for plan in plans]
+    first = min((place for place in places if place is not None), default=None)
+    if first is None:
         return None
-    if enough[0] == 0:
+    # who gets there in a later stretch of the grid needs more than any of these
+    return min(
+        (_first_rate(plan, wanted, first), at)
+        for at, (plan, place) in enumerate(zip(plans, places, strict=True))
+        if place == first
+    )
+
+
+def _first_place(plan: MethodPlan, wanted: float) -> int | None:
+    """Where on the grid of rates a plan is first fast enough."""
+    enough = np.flatnonzero(plan.speedup(plan.tau_of(_GRID)) >= wanted)
+    return int(enough[0]) if enough.size else None
+
+
+def _first_rate(plan: MethodPlan, wanted: float, place: int) -> float:
+    if place == 0:
         return 0.0
-    low, high = float(_GRID[enough[0] - 1]), float(_GRID[enough[0]])
+    low, high = float(_GRID[place - 1]), float(_GRID[place])
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         if float(plan.speedup(plan.tau_of(middle))) >= wanted:

@@ -161,9 +161,10 @@ def weigh_rounds(
     drafts, context = num_drafted[at], cached[at]
     # one row a prompt, one entry a position: positions lie in the order of prompts
     ends = np.append(0, np.cumsum(np.bincount(prompt)))
-    all_rounds, late_rounds = (
+    matrices = (
         csr_array((weight, kind, ends), (ends.size - 1, at.size)) for weight in (rounds, after_full)
     )
+    all_rounds, late_rounds = ((matrix, matrix.sum(axis=0)) for matrix in matrices)
     drafting = drafts > 0
     everywhere = np.ones_like(drafting)
     terms = {
@@ -178,8 +179,7 @@ def weigh_rounds(
     }
     by_curve: dict[str, FloatArray] = {}
     origin_seconds = np.zeros(len(ORIGINS))
-    for name, (num_tokens, weight, where) in terms.items():
-        total = weight.sum(axis=0)
+    for name, (num_tokens, (weight, total), where) in terms.items():
         used = np.flatnonzero((total > 0) & where)
         if used.size == 0:
             continue
@@ -192,7 +192,6 @@ def weigh_rounds(
             (spot.coefficients.ravel(), spot.cells.ravel(), np.cumsum(entries)),
             (at.size, curve.medians.size),
         )
-        coefficients.eliminate_zeros()  # in place: spot's arrays are spent from here on
         by_curve[name] = (weight @ coefficients).toarray()
         seconds = np.maximum(total[used] * each, 0.0)
         origin_seconds += np.bincount(spot.origin, weights=seconds, minlength=len(ORIGINS))

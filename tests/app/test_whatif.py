@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.data import Shelf, search
 from app.state import Choice, Number, Switch
 from app.tree_study import gain, parse_tree, tree_basis, tree_text
+from app.what_if import answer
 from app.what_if_controls import (
     SCENARIO_CONTROLS,
     parse_pins,
@@ -309,3 +311,15 @@ def test_what_a_wanted_speedup_takes_is_the_simulators_answer(visit, demo):
         assert "Cheaper drafts alone do not do" in text
     far = visit(demo, "whatif", wanted="6", c="0.9")
     assert any("is out of reach at c = 0.9" in m.value for m in far.markdown)
+
+
+@pytest.mark.parametrize("costs", [{"costs": "hardware"}, {"c": 0.2}])
+def test_plain_chains_are_the_same_whatever_tree_stands_beside_them(costs):
+    """They are computed once for all trees, so they must not depend on the tree."""
+    shelf = Shelf([], [], [], [], [], [])
+    found = []
+    for depth in (2, 16):
+        search.clear()
+        tree = {"drafting": "tree", "tree_width": 8, "tree_depth": depth, **costs}
+        found.append([(one.tau, one.speedup) for one in answer(tree, shelf).chains])
+    assert found[0] == found[1]

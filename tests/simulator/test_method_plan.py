@@ -128,3 +128,14 @@ def test_numbers_out_of_bounds_are_refused():
         parallel_plan(steps(0.1), 4, 0)
     with pytest.raises(ValueError, match="wanted_speedup"):
         needed_rate([chain_plan(steps(0.1), 4)], 0.0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 16), COSTS), min_size=1, max_size=6),
+    st.floats(0.5, 5.0),
+)
+def test_the_least_rate_of_several_plans_is_the_least_of_each_ones(sizes, wanted):
+    plans = [chain_plan(steps(cost), gamma) for gamma, cost in sizes]
+    alone = [needed_rate([plan], wanted) for plan in plans]
+    each = [(found[0], at) for at, found in enumerate(alone) if found is not None]
+    assert needed_rate(plans, wanted) == min(each, default=None)
