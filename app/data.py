@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -18,6 +19,7 @@ from app.comparison import THIS_ENGINE, engine_of
 from app.records import calibrations
 from app.search import Found
 from app.search import searched as searched_profile
+from app.served import summary
 from app.words import when
 from measurements import (
     DATA,
@@ -26,9 +28,11 @@ from measurements import (
     RecordError,
     Sampling,
     Scan,
+    ServerRecord,
     StudyRecord,
     ValidationRecord,
     load_profile,
+    load_server,
     scan,
 )
 from simulator import (
@@ -122,6 +126,7 @@ class Shelf:
     validations: list[ValidationRecord]
     comparisons: list[ComparisonRecord]
     studies: list[StudyRecord]
+    servers: list[tuple[str, ServerRecord]]
     problems: list[tuple[str, str]]
 
 
@@ -140,6 +145,7 @@ def _scan(root: str, files: Fingerprint) -> Shelf:
         [record for _, record in found.validations],
         [record for _, record in found.comparisons],
         [record for _, record in found.studies],
+        [(str(path), record) for path, record in found.servers],
         [(error.path.name, error.reason) for error in found.problems],
     )
 
@@ -230,6 +236,12 @@ def stage_medians(path: str, files: Fingerprint) -> dict[str, float]:
     medians = one.groupby("stage")["seconds"].median()
     shown = ("target", "draft", "sampling", "verification", "commit")
     return {stage: float(medians[stage]) for stage in shown if stage in medians}
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def server_summary(path: str, files: Fingerprint) -> dict[str, Any]:
+    """Servers of a sweep and the times of their rounds."""
+    return summary(load_server(Path(path)))
 
 
 def quick_trace(trace: AcceptanceTrace) -> AcceptanceTrace:

@@ -4,14 +4,17 @@ import os
 import tempfile
 
 import torch
+from hypothesis import settings
 
 
 def pytest_configure() -> None:
-    """One thread, and a temporary folder of our own.
+    """One thread, no deadlines, and a temporary folder of our own.
 
-    Tiny models gain nothing from more threads, and busy machines lose a lot. The folder
-    keeps the device lock of a real measurement from holding up the tests.
+    Tiny models gain nothing from more threads, and busy machines lose a lot; there an example
+    may take any time. The folder keeps the device lock of a real measurement from holding up the tests.
     """
     torch.set_num_threads(1)
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
     os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="speculens-tests-")
     tempfile.tempdir = None

@@ -9,6 +9,7 @@ from app.figures.choice import candidate_name, ranked_settings, speed_against_wo
 from app.figures.errors import decomposition, error_terms, per_prompt_speedup
 from app.figures.methods import method_speedups, method_time, token_makers
 from app.figures.roofline import roofline_chart
+from app.figures.served import served_against_foretold
 from app.figures.speedup import (
     CurvePoint,
     points_from_predictions,
@@ -42,6 +43,7 @@ __all__ = [
     "predicted_against_measured",
     "ranked_settings",
     "roofline_chart",
+    "served_against_foretold",
     "speed_against_work",
     "speedup_by_draft_tokens",
     "staged_beside_plain",

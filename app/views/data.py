@@ -10,17 +10,18 @@ import streamlit as st
 from app import data, words
 from app.data import Shelf
 from app.state import Choice, Desk
-from app.views import frame
+from app.views import frame, servers
 from measurements import (
     ComparisonRecord,
     ProfileRecord,
+    ServerRecord,
     StudyRecord,
     ValidationRecord,
     import_records,
 )
 
 QUESTION = "Which measurements are here, and are they whole?"
-Known = ProfileRecord | ValidationRecord | ComparisonRecord | StudyRecord
+Known = ProfileRecord | ValidationRecord | ComparisonRecord | StudyRecord | ServerRecord
 
 
 def show() -> None:
@@ -31,6 +32,7 @@ def show() -> None:
         *shelf.validations,
         *shelf.comparisons,
         *shelf.studies,
+        *(record for _, record in shelf.servers),
     ]
     frame.headline(QUESTION, _sentence(shelf, records))
     if shelf.problems:
@@ -54,6 +56,7 @@ def _sentence(shelf: Shelf, records: Sequence[Known]) -> str:
         (len(shelf.validations), "validation"),
         (len(shelf.comparisons), "comparison"),
         (len(shelf.studies), "study"),
+        (len(shelf.servers), "sweep over servers"),
     ]
     named = [f"{n} {_plural(word, n)}" for n, word in counts if n]
     if not records:
@@ -72,6 +75,9 @@ def _sentence(shelf: Shelf, records: Sequence[Known]) -> str:
 def _plural(word: str, number: int) -> str:
     if number == 1:
         return word
+    if " " in word:
+        first, rest = word.split(" ", 1)
+        return f"{_plural(first, number)} {rest}"
     return word[:-1] + "ies" if word.endswith("y") else word + "s"
 
 
@@ -82,8 +88,8 @@ def _list(records: Sequence[Known]) -> None:
             "kind": record.kind,
             "recorded": words.moment(record.created),
             "machine": record.machine.slug,
-            "target": record.target.name,
-            "draft": record.draft.name,
+            "target": target_name(record),
+            "draft": draft_name(record),
             "dtype": record.dtype,
             "text": f"{record.prompts.num_prompts} × {record.new_tokens} tokens",
             "complete": record.complete,
@@ -94,21 +100,26 @@ def _list(records: Sequence[Known]) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Table of all records")
 
 
+def target_name(record: Known) -> str:
+    """A server's target is known by name alone."""
+    return record.model if isinstance(record, ServerRecord) else record.target.name
+
+
+def draft_name(record: Known) -> str:
+    """What drafts; for a server, as it was stated."""
+    if isinstance(record, ServerRecord):
+        return record.draft or record.speculation
+    return record.draft.name
+
+
 def _inspect(records: Sequence[Known], shelf: Shelf) -> None:
     st.subheader("One record", anchor=False)
     by_id = {record.id: record for record in records}
     control = Choice("inspect", records[0].id, tuple(by_id))
     st.selectbox("Record to look into", list(by_id), key=Desk.current().place(control))
     record = by_id[str(Desk.current().refresh(control))]
-    prompts = record.prompts
     left = [
-        ("Target", words.model_facts(record.target)),
-        ("Draft", words.model_facts(record.draft)),
-        (
-            "Text",
-            f"{prompts.num_prompts} prompts of {prompts.name}, mean"
-            f" {prompts.mean_prompt_tokens:.0f} tokens, {record.new_tokens} new tokens each",
-        ),
+        *(servers.facts(record) if isinstance(record, ServerRecord) else _facts(record)),
         ("Recorded", f"{words.moment(record.created)}, commit {(record.commit or 'unknown')[:12]}"),
     ]
     for column, facts in zip(
@@ -120,12 +131,38 @@ def _inspect(records: Sequence[Known], shelf: Shelf) -> None:
     st.caption("What it holds")
     st.dataframe(pd.DataFrame(_holds(record)), hide_index=True, alt="What the record holds")
     if isinstance(record, StudyRecord):
-        st.markdown(words.plain(record.question))
-        for name, table in record.tables.items():
-            st.caption(name)
-            st.dataframe(pd.DataFrame(table), hide_index=True)
-        for note in record.notes:
-            st.caption(words.plain(note))
+        _study(record)
+    elif isinstance(record, ServerRecord):
+        path = next(path for path, one in shelf.servers if one.id == record.id)
+        servers.show_sweep(record, data.server_summary(path, data.fingerprint_of(path)))
+
+
+def _facts(
+    record: ProfileRecord | ValidationRecord | ComparisonRecord | StudyRecord,
+) -> list[tuple[str, str]]:
+    prompts = record.prompts
+    return [
+        ("Target", words.model_facts(record.target)),
+        ("Draft", words.model_facts(record.draft)),
+        ("Text", f"{prompts.num_prompts} prompts of {prompts.name}, mean"
+                 f" {prompts.mean_prompt_tokens:.0f} tokens, {record.new_tokens} new tokens each"),
+    ]  # fmt: skip
+
+
+def _study(record: StudyRecord) -> None:
+    """Its question, what came out, and its tables with three digits."""
+    st.markdown(f"**{words.plain(record.question)}**")
+    if record.notes:
+        st.markdown("\n".join(f"- {words.plain(note)}" for note in record.notes))
+    for name, rows in record.tables.items():
+        st.caption(name.replace("_", " "))
+        table = pd.DataFrame(rows).rename(columns=lambda column: column.replace("_", " "))
+        number = st.column_config.NumberColumn(format="%.3g")
+        st.dataframe(
+            table, hide_index=True,
+            column_config={column: number for column in table.select_dtypes("float")},
+            alt=f"Table of the study: {name}",
+        )  # fmt: skip
 
 
 def _holds(record: Known) -> list[dict[str, object]]:
@@ -147,6 +184,10 @@ def _holds(record: Known) -> list[dict[str, object]]:
     if isinstance(record, ComparisonRecord):
         held = f"{len(record.methods)} decoded settings"
         return [{"part": "methods", "holds": held, "file": f"{record.id}.json"}]
+    if isinstance(record, ServerRecord):
+        answers = sum(len(wave.answers) for wave in record.waves)
+        held = f"{len(record.waves)} waves, {answers} answers, {len(record.settings)} foretold"
+        return [{"part": "waves", "holds": held, "file": f"{record.id}.json"}]
     return [
         {"part": name, "holds": f"{len(table)} rows", "file": f"{record.id}.json"}
         for name, table in record.tables.items()

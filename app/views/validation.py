@@ -7,12 +7,13 @@ import streamlit as st
 
 from app import figures, words
 from app.campaign import Verdict, coverage, verdict
+from app.data import Evidence
 from app.glossary import explain
 from app.judged import Judged, campaign_of, judged
 from app.state import Choice, Desk, Several, Switch
-from app.views import frame
+from app.views import frame, servers
 from app.views.one_setting import choose_setting, show_setting, take_setting
-from measurements import SettingRow, ValidationRecord
+from measurements import ServerRecord, SettingRow, ValidationRecord
 
 QUESTION = "How far can the predictions be trusted?"
 TOGETHER = Switch("together")
@@ -26,6 +27,7 @@ def show() -> None:
     if record is None:
         st.title(QUESTION, anchor=False)
         frame.no_record("that compares predictions with real decoding")
+        servers.show_foretold(Desk.current(), _served(entry))
         return
     st.title(QUESTION, anchor=False)
     answer = st.container()
@@ -63,6 +65,15 @@ def show() -> None:
     st.subheader("All settings", anchor=False)
     st.caption(_conditions(record))
     _table(shown)
+    servers.show_foretold(desk, _served(entry))
+
+
+def _served(entry: Evidence | None) -> list[ServerRecord]:
+    """Sweeps over servers of the chosen record's target; without one, all of them."""
+    records = [record for _, record in frame.shelf().servers]
+    if entry is None:
+        return records
+    return [one for one in records if one.model == entry.record.target.name]
 
 
 def _records(desk: Desk, record: ValidationRecord) -> list[ValidationRecord]:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.figures import served_against_foretold
 from app.served import foretold, points, summary
-from measurements import RecordError, ServedAnswer, ServedWave, ServerRecord
+from app.served_errors import served_errors
+from measurements import MeasuredPredicted, RecordError, ServedAnswer, ServedWave, ServerRecord
 from profiler.server_record import text_sha256
 from profiler.server_trace import ServedTrace
 from tests.factories import profile_header
@@ -150,3 +152,36 @@ def test_a_profile_that_cannot_foretell_is_refused(drafts: tuple[int, ...], told
     texts = [text_sha256(text) for text in TEXTS]
     with pytest.raises(RecordError, match=told):
         foretold(record(2), record(*drafts), trace(), texts)
+
+
+def test_errors_of_servers_are_told_apart_by_what_was_profiled() -> None:
+    settings = foretold(record(1, 5), record(4, 10), trace(), [text_sha256(t) for t in TEXTS])
+    assert served_errors(settings).speedup_worst == pytest.approx(0.0, abs=1e-9)
+    off = {1: 1.3, 5: 0.9}
+    wrong = [
+        one.model_copy(update={"speedup": MeasuredPredicted(
+            measured=one.speedup.measured,
+            predicted=one.speedup.measured * off[one.num_draft_tokens])})
+        for one in settings if one.speedup is not None
+    ]  # fmt: skip
+    found = served_errors(wrong)
+    assert found is not None
+    assert (found.settings, found.profiled) == (4, 2)
+    assert found.speedup_worst == pytest.approx(0.3)
+    assert found.profiled_worst == pytest.approx(0.1)
+    assert found.speedup_median == pytest.approx(0.2)
+    assert served_errors([one.model_copy(update={"speedup": None}) for one in wrong]) is None
+
+
+def test_the_chart_of_servers_shows_every_setting_and_whose_it_is() -> None:
+    settings = foretold(record(1, 5), record(4, 10), trace(), [text_sha256(t) for t in TEXTS])
+    marks = [
+        one for one in served_against_foretold(settings, "vLLM 0").data if one.mode == "markers"
+    ]
+    assert [one.name for one in marks] == ["batch 1", "batch 4"]
+    for mark, batch in zip(marks, BATCHES, strict=True):
+        mine = [one for one in settings if one.batch == batch]
+        assert list(mark.x) == [one.speedup.measured for one in mine if one.speedup]
+        assert list(mark.marker.symbol) == [mark.marker.symbol[1] + "-open", mark.marker.symbol[1]]
+        for one, story in zip(mine, mark.customdata, strict=True):
+            assert f"vLLM 0, K = {one.num_draft_tokens}, batch = {batch}" in story

@@ -316,7 +316,7 @@ def test_what_a_wanted_speedup_takes_is_the_simulators_answer(visit, demo):
 @pytest.mark.parametrize("costs", [{"costs": "hardware"}, {"c": 0.2}])
 def test_plain_chains_are_the_same_whatever_tree_stands_beside_them(costs):
     """They are computed once for all trees, so they must not depend on the tree."""
-    shelf = Shelf([], [], [], [], [], [])
+    shelf = Shelf([], [], [], [], [], [], [])
     found = []
     for depth in (2, 16):
         search.clear()
