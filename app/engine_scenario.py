@@ -105,6 +105,7 @@ def _scenario(report: EngineReport, costs: Costs, baseline_seconds: float | None
         "tokens_per_second": report.tokens_per_second,
         "seconds_per_output_token": report.seconds_per_output_token,
         "round_seconds": report.round_seconds,
+        "request_seconds": report.request_seconds,
         "measured": measured,
         "predicted": _predicted(report, alpha, costs),
         "break_even": _break_even(report, alpha, costs),
@@ -114,15 +115,17 @@ def _scenario(report: EngineReport, costs: Costs, baseline_seconds: float | None
 
 
 def _baseline(report: EngineReport, reports: Sequence[EngineReport], costs: Costs) -> float | None:
-    """Seconds per output token without drafts, at the report's batch. [s]"""
+    """Seconds per output token without drafts, at the report's batch: the median of runs. [s]"""
     if costs.baseline_seconds is not None:
         return costs.baseline_seconds
     plain = [
         other.seconds_per_output_token
         for other in reports
-        if not other.speculative and other.batch == report.batch
+        if not other.speculative
+        and other.seconds_per_output_token is not None
+        and (other.batch, other.model) == (report.batch, report.model)
     ]
-    return plain[0] if len(plain) == 1 else None
+    return float(np.median(plain)) if plain else None
 
 
 def _measured(

@@ -12,6 +12,7 @@ from app.engine_scenario import Costs
 from app.exports.plan import Plan, schedule_ranges
 from app.records import calibrations
 from app.search import row_name, search
+from app.served_decision import Decision, pooled_survival, verdict
 from measurements import Profile, RecordError
 from measurements.engines import EngineReport
 from measurements.engines.report import hazards_from_survival
@@ -164,6 +165,36 @@ def plan_from_hazards(
     kept = tuple(float(h) for h in hazards)
     tau = float(expected_emitted_from_hazards(kept[:gamma]))
     return Plan(method or "chain", gamma, origin, hazards=kept, tau=tau, speedup=speedup)
+
+
+def plan_from_decision(decision: Decision, method: str | None) -> Plan:
+    """What runs with and without drafts say to do at each batch, as one configuration.
+
+    Raises
+    ------
+    ValueError
+        If no batch is faster with drafts.
+    """
+    schedule = decision.schedule
+    drafts = max(g for _, _, g in schedule)
+    if not drafts:
+        raise ValueError(verdict(decision))
+    batch = next(low for low, _, g in schedule if g == drafts)
+    told = decision.setting(batch, drafts)
+    assert told is not None  # the schedule holds what was judged
+    kept = pooled_survival(decision.reports, drafts)
+    return Plan(
+        method or "chain",
+        drafts,
+        f"counters of {len(decision.reports)} runs, at batch {batch}",
+        hazards=hazards_from_survival(kept),
+        tau=1.0 + sum(kept),
+        speedup=told.speedup,
+        speedup_low=told.low,
+        speedup_high=told.high,
+        schedule=None if len(schedule) == 1 else ((1, *schedule[0][1:]), *schedule[1:]),
+        target=decision.reports[0].model or "TARGET",
+    )
 
 
 def constant_hazards(acceptance_rate: float) -> tuple[float, ...]:

@@ -118,6 +118,13 @@ from simulator.sample_size import (
 )
 from simulator.scenario import Scenario, predict
 from simulator.sensitivity import break_even_acceptance_rate, break_even_cost_ratio
+from simulator.served_choice import (
+    BatchChoice,
+    ServedPrediction,
+    ServedRun,
+    choose_by_batch,
+    steady_schedule,
+)
 from simulator.server_rounds import ServedRounds, served_rounds
 from simulator.server_times import (
     DRAFTS_EXPONENT,
@@ -195,6 +202,7 @@ __all__ = [
     "KNOWN_HARDWARE",
     "KNOWN_MODELS",
     "AcceptanceTrace",
+    "BatchChoice",
     "Calibration",
     "Candidate",
     "Change",
@@ -232,7 +240,9 @@ __all__ = [
     "RoundTraffic",
     "Scenario",
     "ScoredTree",
+    "ServedPrediction",
     "ServedRounds",
+    "ServedRun",
     "Server",
     "SpeedupLine",
     "StageCosts",
@@ -266,6 +276,7 @@ __all__ = [
     "checked_tree",
     "child_ranks",
     "choose",
+    "choose_by_batch",
     "choose_tree",
     "compare",
     "cost_ratio_for_gain",
@@ -369,6 +380,7 @@ __all__ = [
     "staged_plan",
     "staged_speedup",
     "staging_extra_seconds",
+    "steady_schedule",
     "summarise",
     "summarise_errors",
     "tabulate_rounds",

@@ -9,19 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.commands.import_engine import imported
+from app.commands.optimize_served import decided
 from app.engine_scenario import Costs, with_drafts
 from app.exports import ENGINES, Export, Plan
 from app.planning import (
     Machine,
     constant_hazards,
+    plan_from_decision,
     plan_from_hazards,
     plan_from_profile,
     plan_from_report,
     with_schedule,
 )
 from app.records import newest_profile
+from app.served_decision import decidable
 from app.terminal import notice, output, print_json
 from measurements import RecordError, load_profile
+from measurements.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def run(
     costs: Costs,
     machine: Machine | None,
     names: tuple[str | None, str | None],
+    write: Path | None,
     as_json: bool,
 ) -> None:
     """Plan, put it into the engine's words, say what is predicted and how to check it.
@@ -77,6 +82,8 @@ def run(
     target, draft = names
     plan = replace(plan, target=target or plan.target, draft=draft or plan.draft)
     export = ENGINES[engine](plan)
+    if write is not None:
+        _write(write, export)
     if as_json:
         print_json(as_document(plan, export))
     else:
@@ -86,6 +93,8 @@ def run(
 def _plan(source: Source, method: str | None, gamma: int | None, costs: Costs) -> Plan:
     if source.files:
         reports, _ = imported(source.files, source.format_name, source.definition, None, costs)
+        if gamma is None and costs.cost_ratio is None and decidable(reports):
+            return plan_from_decision(decided(source.files, reports), method)
         drafted = [report for report in reports if report.speculative]
         if len(drafted) != 1:
             raise RecordError(
@@ -103,6 +112,28 @@ def _plan(source: Source, method: str | None, gamma: int | None, costs: Costs) -
         load_profile(source.record) if source.record is not None else newest_profile(source.out)
     )
     return plan_from_profile(profile, source.sampling, method, gamma)
+
+
+def _write(folder: Path, export: Export) -> None:
+    """The configuration, and its rehearsal where there is one, as files that the engine reads.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to write, or the folder cannot be written.
+    """
+    files = dict(export.files)
+    if not files:
+        raise ValueError(f"--write: {export.engine} takes flags, no file")
+    if export.rehearsal is not None and export.engine == "vllm":
+        files["rehearsal.json"] = export.rehearsal
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomically(folder / name, (json.dumps(content, indent=1) + "\n").encode())
+    except OSError as error:
+        raise ValueError(f"--write: {folder} cannot be written ({error.strerror})") from None
+    notice(f"wrote {', '.join(str(folder / name) for name in files)}")
 
 
 def as_document(plan: Plan, export: Export) -> dict[str, object]:

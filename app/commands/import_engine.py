@@ -13,6 +13,9 @@ from app.terminal import notice, output, print_json, table
 from measurements import RecordError
 from measurements.engines import EngineReport, read_forwards, read_reports
 
+MOST_SHOWN = 3
+"""Runs that are shown whole; more of them a line each."""
+
 
 def run(
     files: Sequence[Path],
@@ -26,6 +29,9 @@ def run(
     rows = imported(files, format_name, definition, gamma, costs)[1]
     if as_json:
         print_json({"scenarios": rows})
+        return
+    if len(rows) > MOST_SHOWN:
+        _show_runs(rows)
         return
     for row in rows:
         _show(row)
@@ -120,6 +126,29 @@ def _show(row: dict[str, Any]) -> None:
         console.print(f"note: {note}")
     for lack in row["missing"]:
         notice(f"missing: {lack}")
+
+
+def _show_runs(rows: Sequence[dict[str, Any]]) -> None:
+    console = output()
+    for definition in dict.fromkeys(row["definition"] for row in rows):
+        console.print(f"source's definition: {definition}")
+    cells = [
+        [
+            row["source"],
+            _number(row["num_draft_tokens"], "g"),
+            _number(row["batch"], "g"),
+            f"{row['tau']:.3f}",
+            _milliseconds(row["seconds_per_output_token"]),
+            _number(row["request_seconds"]),
+            "–" if row["measured"] is None else f"{row['measured']['speedup']:.2f}×",
+        ]
+        for row in rows
+    ]
+    headings = ["run", "γ", "batch", "τ", "per token", "request [s]", "measured speedup"]
+    console.print(table(f"{len(rows)} runs", headings, cells))
+    plain = any(row["num_draft_tokens"] == 0 for row in rows)
+    if plain and any(row["measured"] is not None for row in rows):
+        notice("speculens optimize --from FILES chooses the drafts for every batch from these runs")
 
 
 def _number(value: float | None, style: str = ".3f") -> str:

@@ -34,6 +34,7 @@ def export(plan: Plan) -> Export:
         config["num_speculative_tokens"] = max(1, *(g for _, _, g in plan.schedule))
         config["num_speculative_tokens_per_batch_size"] = [list(part) for part in plan.schedule]
         notes.append("a change of drafts between batches costs time that the schedule leaves out")
+        notes.append("beyond the last batch vLLM goes on with the last range's drafts")
     rehearsal = dict(config) | {"rejection_sample_method": "synthetic"}
     most = config["num_speculative_tokens"]
     if plan.survival is not None and most == plan.num_draft_tokens:
@@ -50,6 +51,8 @@ def export(plan: Plan) -> Export:
             " speculens import BEFORE AFTER: tau and acceptance by position",
             "vllm bench serve with and without --speculative-config, then"
             " speculens import BOTH.json: speedup",
+            "a folder of pages per server, then speculens optimize --from BEFORE --measured AFTER:"
+            " speed beside the prediction, by batch",
         ),
         rehearsal if len(rehearsal) > len(config) + 1 else None,
         tuple(notes),

@@ -13,6 +13,8 @@ from app.options.shared import (
     Device,
     Draft,
     Dtype,
+    EngineDefinition,
+    EngineFormat,
     Gammas,
     Json,
     NewTokens,
@@ -78,13 +80,32 @@ def optimize(
     top_k: TopK = None,
     new_tokens: NewTokens = 128,
     seed: Seed = 0,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="An engine's own runs with and without drafts, as import."),
+    ] = None,
+    format_name: EngineFormat = None,
+    definition: EngineDefinition = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="With --from: runs of the choice, beside the prediction.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The best method and parameters, what cannot be told from it, and whether to speculate.
 
-    Predicted from a profile; with --measure found by decoding, as a search that resumes and
-    that processes on several machines may share.
+    Predicted from a profile; with --from, by batch, from counters of servers that run already;
+    with --measure found by decoding, as a search that resumes and that processes on several
+    machines may share.
     """
+    if files:
+        from app.commands import optimize_served
+
+        if measure is not None or record is not None:
+            raise BadInputError("--from reads an engine's runs: leave out --measure and --profile")
+        optimize_served.run(files, format_name, definition, measured, as_json)
+        return
+    if measured is not None:
+        raise BadInputError("--measured stands beside what --from predicts: give both")
     if measure is not None:
         from app.commands import search
 

@@ -95,6 +95,9 @@ def export(
     max_batch: Annotated[int, typer.Option(help="Largest batch, with --hardware.")] = 256,
     target: Annotated[str | None, typer.Option(help="What the engine loads as target.")] = None,
     draft: Annotated[str | None, typer.Option(help="What the engine loads as draft.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Folder that receives the configuration as files.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """A profile's choice, an imported run or given rates as an engine's configuration."""
@@ -112,7 +115,7 @@ def export(
     )
     costs = Costs(cost_ratio, verify_slope)
     try:
-        command.run(engine, source, method, gamma, costs, machine, (target, draft), as_json)
+        command.run(engine, source, method, gamma, costs, machine, (target, draft), write, as_json)
     except ValueError as error:
         raise BadInputError(str(error)) from None
 

@@ -18,6 +18,7 @@ from measurements.engines import (
     vllm_forward,
     vllm_metrics,
     vllm_requests,
+    vllm_snapshots,
 )
 from measurements.engines.reading import read_lines, read_text
 from measurements.engines.report import EngineReport
@@ -26,6 +27,7 @@ from measurements.files import RecordError
 Reader = Callable[[Sequence[Path], str | None], tuple[EngineReport, ...]]
 FORMATS: dict[str, Reader] = {
     "vllm-metrics": vllm_metrics.read,
+    "vllm-snapshots": vllm_snapshots.read,
     "vllm-bench": vllm_bench.read,
     "vllm-requests": vllm_requests.read,
     "sglang-metrics": sglang_metrics.read,
@@ -48,7 +50,7 @@ def read_reports(
     ----------
     paths : sequence of Path
         Files of one format; two readings of a metrics page, the earlier first.
-        A folder for ``model-optimizer``.
+        Folders for ``model-optimizer`` and ``vllm-snapshots``.
     format_name : str, optional
         Of ``FORMATS``; recognised from the first file by default.
     definition : str, optional
@@ -88,7 +90,9 @@ def recognise(path: Path) -> str:
         If nothing known is found.
     """
     if path.is_dir():
-        return "model-optimizer"
+        named = any((path / name).exists() for name in model_optimizer.NAMES)
+        pages = not named and vllm_snapshots.holds_pages(path)
+        return "vllm-snapshots" if pages else "model-optimizer"
     text = read_text(path)
     if "vllm:" in text and "\nvllm:" in "\n" + text:
         return "vllm-metrics"

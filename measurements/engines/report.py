@@ -52,8 +52,14 @@ class EngineReport:
         Between the tokens of one sequence, its first one's wait excluded. [s]
     round_seconds : float, optional
         [s]
+    request_seconds : float, optional
+        Mean of a request from its arrival to its last token. [s]
+    steps : int, optional
+        Of all sequences behind their prefills, those without drafts counted. [rounds]
     batch : float, optional
         Sequences that ran at once. [sequences]
+    turn : str, optional
+        Shared by runs that were made in turn on several servers.
     tree : bool
         Drafts form a tree: no chain explains tau.
     lengths_vary : bool
@@ -89,7 +95,10 @@ class EngineReport:
     tokens_per_second: float | None = None
     seconds_per_output_token: float | None = None
     round_seconds: float | None = None
+    request_seconds: float | None = None
+    steps: int | None = None
     batch: float | None = None
+    turn: str | None = None
     tree: bool = False
     lengths_vary: bool = False
     emitted: tuple[tuple[int, ...], ...] | None = None
@@ -106,7 +115,13 @@ class EngineReport:
             self._check_hazards(self.hazards, most)
         if self.accepted_tokens is not None and self.drafted_tokens is not None:
             _refuse_above("accepted_tokens", self.accepted_tokens, self.drafted_tokens)
-        for name in ("tokens_per_second", "seconds_per_output_token", "round_seconds", "batch"):
+        times = (
+            "tokens_per_second",
+            "seconds_per_output_token",
+            "round_seconds",
+            "request_seconds",
+        )
+        for name in (*times, "batch"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be finite and > 0, not {value:g}")
