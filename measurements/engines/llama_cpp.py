@@ -30,7 +30,7 @@ _DRAFT = re.compile(
     r"draft acceptance (rate )?= ([\d.]+) \(\s*(\d+) accepted /\s*(\d+) generated\)"
     r"(?:, mean (?:len|acceptance length) =\s*([\d.]+))?"
 )
-_POSITIONS = re.compile(r"(?:acc per pos|acceptance rate per position) = \(([^)]*)\)")
+_POSITIONS = re.compile(r"(?:acc per pos|acceptance rate per position) = \(([^)]*)(\)?)")
 _STARTS = ("draft acceptance =", "draft acceptance rate =")
 
 
@@ -125,6 +125,8 @@ def _tasks(path: Path) -> list[_Task]:
             timed = None
         if tasks and (rates := _POSITIONS.search(line)) and "statistics" not in line:
             last = tasks[-1]
+            if not rates[2]:
+                raise RecordError(path, f"line {place} is truncated: {line.strip()[-60:]!r}")
             values = tuple(float(v) for v in rates[1].split(","))
             tasks[-1] = _Task(
                 last.line, last.seconds, last.tokens, last.accepted, last.drafted, last.mean, values
