@@ -171,8 +171,7 @@ class Endpoint:
         ServerError
             If there is none, or none of vLLM's.
         """
-        with self._open("/metrics") as response:
-            text = response.read().decode(errors="replace")
+        text = self._body("/metrics").decode(errors="replace")
         try:
             return parse_metrics(text, Path(self.url), "vllm:")
         except RecordError as error:
@@ -260,8 +259,7 @@ class Endpoint:
             return list(pool.map(lambda p: self.complete(model, p, new_tokens), prompts))
 
     def _json(self, path: str) -> dict[str, Any]:
-        with self._open(path) as response:
-            body = response.read()
+        body = self._body(path)
         try:
             found = json.loads(body)
         except ValueError:
@@ -269,6 +267,16 @@ class Endpoint:
         if not isinstance(found, dict):
             raise ServerError(f"{self.url}{path} is no JSON object: is this vLLM?")
         return found
+
+    def _body(self, path: str) -> bytes:
+        """A whole answer; one that stops in the middle is told like any other silence."""
+        with self._open(path) as response:
+            try:
+                return response.read()
+            except TimeoutError:
+                raise ServerError(self._silence()) from None
+            except (OSError, http.client.HTTPException) as error:
+                raise ServerError(self._broken(error)) from None
 
     def _events(self, path: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The objects of a stream of server-sent events."""
@@ -281,9 +289,7 @@ class Endpoint:
             except TimeoutError:
                 raise ServerError(self._silence()) from None
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise ServerError(
-                    f"{self.url} broke off while it answered ({type(error).__name__})"
-                ) from None
+                raise ServerError(self._broken(error)) from None
 
     def _open(self, path: str, body: bytes | None = None) -> Any:
         request = urllib.request.Request(
@@ -304,6 +310,9 @@ class Endpoint:
                 raise ServerError(self._silence()) from None
             why = getattr(reason, "strerror", None) or str(reason)
             raise ServerError(f"{self.url} does not answer ({why}): is the server up?") from None
+
+    def _broken(self, error: Exception) -> str:
+        return f"{self.url} broke off while it answered ({type(error).__name__})"
 
     def _silence(self) -> str:
         return f"{self.url} was silent for {self.timeout_s:g} s: it hangs or is overloaded"

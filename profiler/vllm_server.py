@@ -302,7 +302,9 @@ def last_lines(log: Path) -> str:
     except OSError:
         return f"no log at {log}"
     telling = [line.strip() for line in lines if line.strip()]
-    errors = [line for line in telling if "Error" in line and "raise" not in line]
+    # a warning may name an error that did not happen
+    quiet = ("raise", "WARNING", "INFO")
+    errors = [line for line in telling if "Error" in line and not any(q in line for q in quiet)]
     shown = " | ".join(line[-300:] for line in (errors or telling)[-_LOG_LINES:])
     return f"{shown or 'it printed nothing'} (log: {log})"
 

@@ -2,9 +2,13 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,13 +40,21 @@ def called(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )  # fmt: skip
 
 
-def test_servers_are_profiled_and_a_dead_one_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [("dies-at-6", r"does not answer|broke off|of 24 tokens"), ("hangs-at-6", "silent for 1 s")],
+)
+def test_servers_are_profiled_and_a_failed_one_resumes(
+    trouble: str, told: str, tmp_path: Path
+) -> None:
     out, runner = tmp_path / "runs", CliRunner()
     with fake_server() as (plain, _), fake_server(5) as (five, _):
         fixed = ["profile", "--server", plain, "--server", five, "--batch", "1", "--batch", "2"]
-        fixed += ["--out", str(out), "--json", *SMALL]
-        with fake_server(2, "dies-at-6") as (two, _):
+        fixed += ["--out", str(out), "--json", "--timeout", "1", *SMALL]
+        with fake_server(2, trouble) as (two, _):
             died = runner.invoke(app, [*fixed, "--server", two])
+        assert re.search(told, str(died.exception))
+        assert len(str(died.exception).splitlines()) == 1
         assert "waves are kept, and the same command goes on" in str(died.exception)
         (log,) = out.rglob("*.jsonl")
         lines = len(log.read_text().splitlines())
@@ -148,3 +160,53 @@ def test_what_export_makes_of_a_real_vllms_counters_starts_it(
     again = Served(NAME, configuration(str(file), None, None, None, (3, 1)), "float32")
     with serve(again, python) as server:
         assert Endpoint(server.url).about().num_draft_tokens == config["num_speculative_tokens"]
+
+
+@pytest.mark.vllm
+@real_vllm
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (signal.SIGKILL, "does not answer|broke off|of 48 tokens"),
+        (signal.SIGSTOP, "silent for 4 s: it hangs or is overloaded"),
+    ],
+)
+def test_a_real_vllm_that_fails_in_the_middle_loses_nothing(
+    trouble: signal.Signals, told: str, tmp_path: Path
+) -> None:
+    python = find_python(None)
+    plain = Served(NAME, None, "float32")
+    drafting = Served(NAME, speculative_config("ngram", 3), "float32")
+    fixed = ["profile", "--method", "ngram", "--batch", "1", "--num-prompts", "6", "--timeout", "4"]
+    fixed += ["--new-tokens", "48", "--out", str(tmp_path), "--json"]
+
+    def until_two_waves(strike: Callable[[], None], *urls: str) -> str:
+        """Standard error of a sweep that is struck when its log has two waves."""
+        command = [sys.executable, "-m", "app.cli", *fixed]
+        for url in urls:
+            command += ["--server", url]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as sweep:
+            while sum(len(log.read_text().splitlines()) for log in tmp_path.rglob("*.jsonl")) < 3:
+                assert sweep.poll() is None, sweep.communicate()[1]
+                time.sleep(0.02)
+            strike()
+            error = sweep.communicate(timeout=120)[1]
+            assert sweep.returncode == 2, error
+        return error.splitlines()[-1]
+
+    with serve(plain, python) as one:
+        with serve(drafting, python) as other:
+            line = until_two_waves(
+                lambda: os.killpg(other.process.pid, trouble), one.url, other.url
+            )
+        assert re.search(told, line), line
+        kept = int(re.search(r"(\d+) waves are kept", line)[1])
+        assert 2 <= kept < 6
+        with serve(drafting, python) as other:  # another process, at another port
+            again = called(*fixed, "--server", one.url, "--server", other.url)
+        assert again.returncode == 0, again.stderr
+        found = json.loads(again.stdout)
+        assert {row["waves"] for row in found["servers"]} == {6}
+        assert not list(tmp_path.rglob("*.jsonl"))

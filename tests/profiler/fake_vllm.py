@@ -20,6 +20,10 @@ STEP_S, DRAFT_S = 0.004, 0.001
 """Time of a plain step, and of each draft on top of it. [s]"""
 
 
+METRICS_TROUBLE = {"metrics-hang": 60.0, "metrics-break-off": 0.0}
+"""Time for which a page of metrics stops in its middle. [s]"""
+
+
 def kept(position: int, num_draft_tokens: int) -> int:
     """Drafts that a round keeps which starts at an output position. [tokens]"""
     return min(num_draft_tokens, (5 * position) % 4)
@@ -60,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             model = {"id": fake.name, "max_model_len": 768}
             self._send(json.dumps({"data": [model]}).encode())
         elif self.path == "/metrics" and fake.trouble != "no-metrics":
-            self._send(self._metrics().encode(), "text/plain")
+            self._send(self._metrics().encode(), "text/plain", METRICS_TROUBLE.get(fake.trouble))
         else:
             self.send_error(404)
 
@@ -73,10 +77,12 @@ class Handler(BaseHTTPRequestHandler):
         with fake.guard:
             fake.requests += 1
             number = fake.requests
-        if fake.trouble == "hangs":
-            time.sleep(60)
-        if fake.trouble.startswith("dies-at-") and number >= int(fake.trouble.split("-")[-1]):
-            os._exit(9)
+        trouble, _, first = fake.trouble.partition("-at-")
+        if number >= int(first or 0):
+            if trouble == "hangs":
+                time.sleep(60)
+            if trouble == "dies":
+                os._exit(9)
         if not asked.get("stream"):
             self._whole(asked)
             return
@@ -152,12 +158,17 @@ class Handler(BaseHTTPRequestHandler):
             ]
         return "\n".join(lines) + "\n"
 
-    def _send(self, body: bytes, kind: str = "application/json") -> None:
+    def _send(
+        self, body: bytes, kind: str = "application/json", stops_for_s: float | None = None
+    ) -> None:
+        """The whole body; or half of it, a pause, and the end of the connection."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body if stops_for_s is None else body[: len(body) // 2])
+        self.wfile.flush()
+        time.sleep(stops_for_s or 0.0)
 
 
 def fake_python(folder: Path) -> str:

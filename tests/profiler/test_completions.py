@@ -80,6 +80,19 @@ def test_death_in_the_middle() -> None:
             endpoint.complete(NAME, "ab", 3)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        ("metrics-hang", r"silent for 0.3 s"),
+        ("metrics-break-off", "broke off while it answered"),
+    ],
+)
+def test_metrics_that_stop_in_the_middle(trouble: str, told: str) -> None:
+    """A page cut behind its header ended the command with a traceback: only _open was guarded."""
+    with fake_server(2, trouble) as (url, _), pytest.raises(ServerError, match=told):
+        Endpoint(url, 0.3).metrics()
+
+
 def test_no_metrics() -> None:
     with (
         fake_server(trouble="no-metrics") as (url, _),

@@ -19,6 +19,7 @@ from profiler.vllm_server import (
     PYTHON_VARIABLE,
     Served,
     find_python,
+    last_lines,
     serve,
     speculative_config,
 )
@@ -57,6 +58,16 @@ def test_a_death_while_starting_tells_the_last_lines(
         serve(Served(TARGET), python, None, 20.0),
     ):
         pass
+
+
+def test_a_warning_is_not_told_as_the_reason(tmp_path: Path) -> None:
+    """vLLM warns of few open files with the words `OSError: [Errno 24]`, and goes on."""
+    log = tmp_path / "log"
+    warning = "WARNING fd limit errors like `OSError: [Errno 24] Too many open files`"
+    log.write_text(f"{warning}\nValueError: the draft does not fit\nINFO bye\n")
+    assert last_lines(log).startswith("ValueError: the draft does not fit (log")
+    log.write_text(f"{warning}\nINFO loading weights\n")
+    assert "INFO loading weights" in last_lines(log)
 
 
 def test_silence_ends_at_the_deadline(python: str, monkeypatch: pytest.MonkeyPatch) -> None:
