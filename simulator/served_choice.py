@@ -120,8 +120,9 @@ class BatchChoice:
 
     @property
     def best(self) -> ServedPrediction:
-        """The fastest that speculates, whether or not it pays."""
-        return max(self.settings, key=lambda s: s.speedup)
+        """The fastest that speculates, whether or not it pays; never an extrapolated one."""
+        timed = [s for s in self.settings if s.source != "extrapolated"]
+        return max(timed, key=lambda s: s.speedup)
 
     @property
     def advice(self) -> Advice:
@@ -170,9 +171,9 @@ def choose_by_batch(
 
     Notes
     -----
-    Equations (M15.1) to (M15.4) in docs/model.md. Acceptance of fewer drafts is taken from the
-    positions of the server that drafts the next more, which are of its own round starts: an
-    approximation (M2), exact at the measured numbers. Assumes that times scatter alike
+    Equations (M15.1) to (M15.4) in docs/model.md. Acceptance between measured numbers of drafts is
+    an approximation, because rounds start elsewhere (M2); at the measured ones it is exact. Fewer
+    drafts than any server's are judged by a line and never chosen. Assumes that times scatter alike
     everywhere, in proportion. Drift between servers that were not measured in turns is in no
     interval.
 
@@ -255,9 +256,9 @@ def steady_schedule(choices: Sequence[BatchChoice]) -> list[int]:
 def _may_be_best(choice: BatchChoice) -> set[int]:
     if choice.advice == "do not speculate":
         return {0}
-    return {s.num_draft_tokens for s in choice.settings if s.may_be_best and s.speedup > 1} | {
-        choice.best.num_draft_tokens
-    }
+    near = {s.num_draft_tokens for s in choice.settings if s.may_be_best and s.speedup > 1}
+    guessed = {s.num_draft_tokens for s in choice.settings if s.source == "extrapolated"}
+    return near - guessed | {choice.best.num_draft_tokens}
 
 
 def _highest(stretch: Sequence[BatchChoice], drafts: set[int]) -> int:
@@ -383,7 +384,8 @@ def _choice(
     confidence: float | None,
 ) -> BatchChoice:
     """One batch from the estimate and the draws of its speedups [1 + draws, drafts]."""
-    best = int(np.argmax(speedups[0]))
+    timed = [number for number, source in enumerate(sources) if source != "extrapolated"]
+    best = max(timed, key=lambda place: float(speedups[0, place]))
     settings = []
     for place, number in enumerate(drafts):
         low = high = may_be_best = None

@@ -106,7 +106,7 @@ def _batch(grown: Metrics) -> float:
         return float(max(1, round(counted)))
     batch = int(named[1])
     # sequences that end leave the last steps of a load to fewer
-    if batch < 1 or (counted is not None and not 0.5 * batch <= counted <= 1.02 * batch):
+    if batch < 1 or (counted is not None and not 0.3 * batch <= counted <= 1.02 * batch):
         found = "" if counted is None else f": its counters say {counted:.2f} sequences a step"
         raise RecordError(grown.path, f"is named batch {batch}{found}")
     return float(batch)
