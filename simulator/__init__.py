@@ -32,7 +32,9 @@ from simulator.chains import block_windows, chain_windows, parallel_windows
 from simulator.changes import Change
 from simulator.child_acceptance import accept_by_rank, rank_shares, sampled_accept_by_rank
 from simulator.choice import Candidate, Choice, Constraints, choose, pareto_front
+from simulator.communication import Layout, all_reduce_seconds, communication_seconds
 from simulator.costs import StageCurve
+from simulator.degree_fit import DegreeFit, fit_degrees
 from simulator.elasticities import Elasticity, speedup_elasticities
 from simulator.emitted_trace import emitted_windows
 from simulator.hardware import KNOWN_HARDWARE, Hardware, known_hardware
@@ -51,6 +53,7 @@ from simulator.improvements import Improvement, acceptance_change, rank_improvem
 from simulator.intervals import Resamples, draw_resamples, percentile_interval
 from simulator.known_models import KNOWN_MODELS, known_shape
 from simulator.latent_attention import LatentAttention
+from simulator.links import KNOWN_LINKS, Link, known_link
 from simulator.load import Load, simulate_load
 from simulator.lookup import expected_emitted_with_misses, hit_rate, lookup_windows
 from simulator.method_costs import MethodCosts, read_method_costs
@@ -200,6 +203,7 @@ from simulator.windows import Windows
 __all__ = [
     "DRAFTS_EXPONENT",
     "KNOWN_HARDWARE",
+    "KNOWN_LINKS",
     "KNOWN_MODELS",
     "AcceptanceTrace",
     "BatchChoice",
@@ -208,6 +212,7 @@ __all__ = [
     "Change",
     "Choice",
     "Constraints",
+    "DegreeFit",
     "Elasticity",
     "ErrorSummary",
     "ErrorTerms",
@@ -217,6 +222,8 @@ __all__ = [
     "HeldOut",
     "Improvement",
     "LatentAttention",
+    "Layout",
+    "Link",
     "Load",
     "Measurement",
     "MethodCosts",
@@ -258,6 +265,7 @@ __all__ = [
     "Windows",
     "accept_by_rank",
     "acceptance_change",
+    "all_reduce_seconds",
     "allowed_cost",
     "assumed_stage_time",
     "best_first_trees",
@@ -278,6 +286,7 @@ __all__ = [
     "choose",
     "choose_by_batch",
     "choose_tree",
+    "communication_seconds",
     "compare",
     "cost_ratio_for_gain",
     "difference_told_apart",
@@ -294,6 +303,7 @@ __all__ = [
     "expected_emitted_tokens",
     "expected_emitted_with_misses",
     "filter_candidates",
+    "fit_degrees",
     "fit_round_line",
     "fit_stage_time",
     "fit_step_seconds",
@@ -309,6 +319,7 @@ __all__ = [
     "iso_speedup_line",
     "kept_survival",
     "known_hardware",
+    "known_link",
     "known_shape",
     "largest_batch",
     "largest_draft",

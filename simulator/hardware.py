@@ -74,7 +74,7 @@ class Hardware:
         """So many devices with the work split evenly (tensor parallel).
 
         Bandwidth, memory and FLOP/s are multiplied. Links between devices cost
-        nothing here: give them to ``overhead_seconds`` of a stage time.
+        nothing here; a ``Layout`` of a stage time has them.
         """
         n = one_count("number", number, 1)
         return replace(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator.checks import FloatArray, above, at_least, counts
+from simulator.checks import FloatArray, above, at_least, counts, one_count
 from simulator.model_shape import ModelShape
 
 Some = FloatArray | float
@@ -91,6 +91,7 @@ def operator_costs(
     *,
     precision: Precision = HALF,
     logit_tokens: ArrayLike | None = None,
+    tensor_parallel: int = 1,
 ) -> dict[str, OperatorCost]:
     """Arithmetic and traffic of one forward, by operator.
 
@@ -108,6 +109,8 @@ def operator_costs(
     logit_tokens : int or array, >= 1, optional
         Tokens per sequence whose logits are computed, all by default; 1 for
         prefill. [tokens]
+    tensor_parallel : int, >= 1, dividing num_heads
+        Devices that every layer is split over: costs are then of each of them.
 
     Returns
     -------
@@ -128,8 +131,11 @@ def operator_costs(
     kernels with a mask do; a causal kernel skips up to half of a prefill's.
     Scores stay on the chip. Latent attention is counted in its absorbed form
     (``LatentAttention``). Left out: FLOP of norms, rotations, softmax and
-    activation functions (below 2 % for the models of the table), intermediate
-    results that kernels fuse, and communication between devices.
+    activation functions (below 2 % for the models of the table), and intermediate
+    results that kernels fuse. On several devices matrices divide, and so do heads and
+    their cache while there is one for each; a shared latent and ``vectors`` do not. Whole
+    inputs that every device reads are counted once. What devices tell each other is no
+    traffic of a memory: ``communication_seconds``.
 
     Examples
     --------
@@ -142,6 +148,7 @@ def operator_costs(
     cached, rows = at_least("context", context, 0), at_least("batch", batch, 1)
     read_out = new if logit_tokens is None else counts("logit_tokens", logit_tokens, 1)
     new, cached, rows, read_out = np.broadcast_arrays(new, cached, rows, read_out)
+    share, cache_share = _shares(shape, tensor_parallel)
     tokens, hidden, layers = new * rows, shape.hidden_size, shape.num_layers
     # keys a token sees, added over layers; a window, the token in it, caps the cached ones
     keys = layers * (cached + new)
@@ -152,10 +159,10 @@ def operator_costs(
     ) -> OperatorCost:
         zero = np.zeros(tokens.shape)
         return OperatorCost(
-            (zero + flop)[()],
-            (zero + weights * precision.weight)[()],
-            (zero + kv * precision.kv)[()],
-            (zero + moved * precision.activation)[()],
+            (zero + flop / share)[()],
+            (zero + weights / share * precision.weight)[()],
+            (zero + kv / cache_share * precision.kv)[()],
+            (zero + moved / share * precision.activation)[()],
         )
 
     matrices, inner = shape.feed_forward_matrices, shape.dense_layers * shape.intermediate_size
@@ -180,8 +187,16 @@ def operator_costs(
             hidden * shape.vocab_size,
             moved=rows * read_out * (hidden + shape.vocab_size),
         ),
-        "vectors": cost(weights=shape.vector_parameters + tokens * hidden),
+        "vectors": cost(weights=share * (shape.vector_parameters + tokens * hidden)),
     }
+
+
+def _shares(shape: ModelShape, tensor_parallel: int) -> tuple[int, int]:
+    """Devices among which matrices are divided, and those among which the cache is."""
+    degree = one_count("tensor_parallel", tensor_parallel, 1)
+    if shape.num_heads % degree:
+        raise ValueError(f"tensor_parallel must divide the {shape.num_heads} heads, not {degree}")
+    return degree, 1 if shape.latent else min(degree, shape.num_kv_heads)
 
 
 def _experts(shape: ModelShape, tokens: FloatArray) -> tuple[Some, Some, Some, Some]:

@@ -86,6 +86,7 @@ def roofline_point(
         operator_costs(
             time.shape, num_tokens, context, batch,
             precision=time.precision, logit_tokens=logit_tokens,
+            tensor_parallel=time.layout.tensor_parallel,
         )
     )  # fmt: skip
     seconds = float(time.seconds(num_tokens, context, batch, logit_tokens=logit_tokens))

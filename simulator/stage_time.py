@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.checks import FloatArray, above, at_least
+from simulator.communication import ONE_DEVICE, Layout, communication_seconds
 from simulator.costs import Origin
 from simulator.hardware import Hardware
 from simulator.model_shape import ModelShape
@@ -59,11 +60,11 @@ class StageTime:
     ----------
     shape : ModelShape
     bandwidth : float, > 0
-        What the forward reaches. [bytes/s]
+        What the forward reaches, on each device. [bytes/s]
     flop_per_second : float, > 0
-        What the forward reaches. [FLOP/s]
+        What the forward reaches, on each device. [FLOP/s]
     overhead_seconds : float, >= 0
-        Launches, links between devices and whatever else does not grow. [s]
+        Launches and whatever else neither grows nor divides. [s]
     precision : Precision
     sharpness : float, >= 1
         1 adds traffic and arithmetic, infinity takes the larger. [unitless]
@@ -72,6 +73,8 @@ class StageTime:
     attention_flop_per_second : float, > 0, optional
         What attention reaches, where that is another rate; by default flop_per_second.
         [FLOP/s]
+    layout : Layout
+        Devices that share the forward, and what links them; one by default.
 
     Raises
     ------
@@ -80,10 +83,10 @@ class StageTime:
 
     Notes
     -----
-    Equation (M7.6) in docs/model.md. The maximum is taken operator by operator
-    and added up, since kernels run one after another: attention may wait for
-    memory while the projections beside it compute. Left out: steps between
-    kernels, caches on the chip, clocks that fall with load.
+    Equations (M7.6) and, for several devices, (M7.12) in docs/model.md. The maximum is taken
+    operator by operator and added up, since kernels run one after another: attention may wait
+    for memory while the projections beside it compute. Left out: steps between
+    kernels, caches on the chip, clocks that fall with load, arithmetic while devices talk.
 
     Examples
     --------
@@ -105,6 +108,7 @@ class StageTime:
     sharpness: float = SHARPNESS
     covered: Covered | None = None
     attention_flop_per_second: float | None = None
+    layout: Layout = ONE_DEVICE
 
     def __post_init__(self) -> None:
         above("bandwidth", self.bandwidth, 0)
@@ -130,6 +134,7 @@ class StageTime:
             batch,
             precision=self.precision,
             logit_tokens=logit_tokens,
+            tensor_parallel=self.layout.tensor_parallel,
         )
         rates = {"attention": self.attention_flop_per_second or self.flop_per_second}
         moving = np.array([cost.bytes for cost in costs.values()]) / self.bandwidth
@@ -137,7 +142,17 @@ class StageTime:
             [cost.flop / rates.get(name, self.flop_per_second) for name, cost in costs.items()]
         )
         busy = smooth_maximum(moving, computing, self.sharpness).sum(axis=0)
-        return (self.overhead_seconds + busy)[()]
+        told = self.communication_seconds(num_tokens, batch, logit_tokens=logit_tokens)
+        return np.asarray(self.overhead_seconds + busy + told)[()]
+
+    def communication_seconds(
+        self, num_tokens: ArrayLike, batch: ArrayLike = 1, *, logit_tokens: ArrayLike | None = None
+    ) -> FloatArray:
+        """What of it the devices spend on telling each other, (M7.11). [s]"""
+        return communication_seconds(
+            self.shape, self.layout, num_tokens, batch,
+            logit_tokens=logit_tokens, value_bytes=self.precision.activation,
+        )  # fmt: skip
 
     def origin(self, num_tokens: ArrayLike, context: ArrayLike, batch: ArrayLike = 1) -> Origin:
         """Where values for these queries come from: the weakest of them.
@@ -183,6 +198,7 @@ def assumed_stage_time(
     overhead_seconds: float = 0.0,
     precision: Precision = HALF,
     sharpness: float = SHARPNESS,
+    layout: Layout = ONE_DEVICE,
 ) -> StageTime:
     """A stage time from published peaks and guessed efficiencies.
 
@@ -201,6 +217,8 @@ def assumed_stage_time(
     precision : Precision
     sharpness : float, >= 1
         [unitless]
+    layout : Layout
+        So many of the hardware, linked so.
 
     Returns
     -------
@@ -223,6 +241,7 @@ def assumed_stage_time(
         overhead_seconds,
         precision,
         sharpness,
+        layout=layout,
     )
 
 
