@@ -53,6 +53,10 @@ class ServerOptions:
         Log of the sweep; default: below the folder of records.
     timeout_s : float
         Longest silence of a server. [s]
+    tensor_parallel : int
+        Devices of every server: of local ones as started, of given ones as stated.
+    most_devices : int or None
+        Of any server it is to be compared with; None leaves threads on a CPU to vLLM.
     """
 
     urls: tuple[str, ...] = ()
@@ -63,6 +67,8 @@ class ServerOptions:
     ngram: tuple[int, int] = (3, 1)
     state: Path | None = None
     timeout_s: float = field(default=60.0)
+    tensor_parallel: int = 1
+    most_devices: int | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ def _stated(pair: PairOptions, options: ServerOptions) -> dict[str, Any]:
         "draft": None if lookup else pair.draft and Path(pair.draft).name,
         "max_ngram": options.ngram[0] if lookup else None,
         "min_ngram": options.ngram[1] if lookup else None,
+        "tensor_parallel": options.tensor_parallel,
     }
 
 
@@ -206,17 +213,19 @@ def _sessions(
 def _served(pair: PairOptions, options: ServerOptions, drafts: Sequence[int]) -> list[Served]:
     """What local servers load, one for each number of drafts; all share the memory."""
     from engine.model import resolve_device
+    from profiler.vllm_devices import on_devices
     from profiler.vllm_server import Served, small_cache, speculative_config
 
     assert pair.target is not None
     draft = pair.draft if options.speculation == "draft-model" else None
     plain = Served(pair.target, None, pair.dtype, max_num_seqs=max(options.batches))
+    plain = on_devices(plain, options.tensor_parallel, options.most_devices)
     if resolve_device(pair.device).type == "cuda":
         share = GPU_SHARE / len(drafts)
-        plain = replace(plain, arguments=("--gpu-memory-utilization", f"{share:.3f}"))
+        room = ("--gpu-memory-utilization", f"{share:.3f}")
     else:
         room = small_cache(plain.max_num_seqs, plain.max_model_len)
-        plain = replace(plain, arguments=room)
+    plain = replace(plain, arguments=(*plain.arguments, *room))
     return [
         replace(
             plain,

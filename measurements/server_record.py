@@ -114,6 +114,7 @@ class ServerRecord(Identified):
     draft: str | None  # as stated: a server does not tell
     max_ngram: PositiveCount | None = None  # of ngram, as stated
     min_ngram: PositiveCount | None = None
+    tensor_parallel: PositiveCount = 1  # devices, as stated
     waves: Annotated[list[ServedWave], Field(min_length=1)]
     profile_id: RecordId | None = None
     settings: list[ServedSetting] = Field(default_factory=list)

@@ -53,8 +53,12 @@ class DegreeFit:
 
     def term_seconds(self, term: Term, active: float = 1, drafted: float = 0) -> float:
         """One term of a round on one device, of a second device for communication. [s]"""
-        each = self.seconds_by_term[TERMS.index(term)] @ np.array([1.0, active])
+        each = self.stage_terms(active)[TERMS.index(term)]
         return float(each @ np.array([1.0, drafted]))
+
+    def stage_terms(self, active: float = 1) -> FloatArray:
+        """All terms with so many sequences, [3 terms, 2 stages]. [s]"""
+        return np.asarray(self.seconds_by_term @ np.array([1.0, active]))
 
     def seconds(self, degree: int, active: int, drafted: float) -> float:
         """Time of a round, (M13.5).

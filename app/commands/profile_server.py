@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.commands.predict_devices import show_devices
+from app.devices import alike, of_degrees
 from app.pair import PairOptions
 from app.served import summary
 from app.servers import ServerOptions, measure, with_embedded_pair
 from app.terminal import notice, output, print_json, progress_bar, resumable, table
 from app.words import span, times
-from measurements import save_record
+from measurements import ServerRecord, save_record
 
 
-def run(pair: PairOptions, options: ServerOptions, out: Path, as_json: bool) -> None:
-    """Sweep, save, summarise."""
+def run(
+    pair: PairOptions,
+    options: ServerOptions,
+    out: Path,
+    as_json: bool,
+    degrees: Sequence[int] = (1,),
+) -> None:
+    """Sweep on each number of devices, save, summarise; what several numbers of them say."""
     if not options.urls:
         pair = with_embedded_pair(pair)
+    documents = []
+    for degree in degrees:
+        record, path = _measured(pair, replace(options, tensor_parallel=degree), out)
+        found = summary(record)
+        documents.append({"record": str(path), "id": record.id, **found})
+        if not as_json:
+            show_servers(found, degree)
+            _show_fit(found)
+        notice(f"saved {path}")
+    devices = of_degrees(alike(out, record))
+    if as_json:
+        more = {"records": documents} if len(documents) > 1 else {}
+        print_json({**documents[-1], **more, "devices": devices})
+    elif devices is not None:
+        show_devices(devices)
+
+
+def _measured(pair: PairOptions, options: ServerOptions, out: Path) -> tuple[ServerRecord, Path]:
     with resumable(), progress_bar() as show:
         swept = measure(pair, options, out, show)
     record = swept.record()
     path = save_record(out, record)
     swept.log.unlink()  # the record holds all of it
-    found = summary(record)
-    if as_json:
-        print_json({"record": str(path), "id": record.id, **found})
-    else:
-        show_servers(found)
-        _show_fit(found)
-    notice(f"saved {path}")
+    return record, path
 
 
-def show_servers(found: dict[str, Any]) -> None:
+def show_servers(found: dict[str, Any], degree: int = 1) -> None:
     """A row per server and batch."""
     rows = [
         [
@@ -47,7 +69,8 @@ def show_servers(found: dict[str, Any]) -> None:
         for row in found["servers"]
     ]
     headings = ["K", "batch", "tok/s", "ms/tok", "first ms", "τ", "kept by position", "S, 90 %"]
-    output().print(table("Servers", headings, rows))
+    title = "Servers" if degree == 1 else f"Servers on {degree} devices"
+    output().print(table(title, headings, rows))
     unequal = [r for r in found["servers"] if r["rounds_seen"] < r["rounds_counted"]]
     for row in unequal:
         notice(

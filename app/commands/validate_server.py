@@ -80,17 +80,31 @@ def _profile(out: Path, record: Path | None, options: ServerOptions) -> ServerRe
     if record is not None:
         return load_server(record)
     found = [
-        r for _, r in scan(out).servers if r.speculation == options.speculation and not r.settings
+        r
+        for _, r in scan(out).servers
+        if r.speculation == options.speculation
+        and not r.settings
+        and r.tensor_parallel == options.tensor_parallel
     ]
     if not found:
         raise RecordError(
-            out, f"holds no profile of servers with {options.speculation}: profile --server first"
+            out,
+            f"holds no profile of servers with {options.speculation} on"
+            f" {options.tensor_parallel} devices: profile --server first",
         )
     return found[0]
 
 
 def _check_alike(profile: ServerRecord, made: ServerRecord) -> None:
-    for name in ("model", "draft", "dtype", "speculation", "max_ngram", "min_ngram"):
+    for name in (
+        "model",
+        "draft",
+        "dtype",
+        "speculation",
+        "max_ngram",
+        "min_ngram",
+        "tensor_parallel",
+    ):
         has, wanted = getattr(profile, name), getattr(made, name)
         if has != wanted:
             raise RecordError(Path(f"{profile.id}.json"), f"is of {name} {has}, not of {wanted}")

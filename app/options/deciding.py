@@ -34,9 +34,60 @@ def predict(
     out: Out = DEFAULT_OUT,
     record: Record = None,
     gamma: Gammas = None,
+    tensor_parallel: Annotated[
+        list[int] | None,
+        typer.Option(help="Devices: from sweeps over servers, or with --hardware. Repeatable."),
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="With --tensor-parallel: sequences; repeatable.")
+    ] = None,
+    hardware: Annotated[
+        str | None, typer.Option(help="Of a table, like H100-SXM: from rooflines, no record.")
+    ] = None,
+    link: Annotated[
+        str | None, typer.Option(help="Between devices, like NVLink-4; with --hardware.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="With --hardware.")] = "meta-llama/Llama-3.1-70B",
+    draft: Annotated[str, typer.Option(help="With --hardware.")] = "meta-llama/Llama-3.2-1B",
+    dtype: Annotated[str, typer.Option(help="With --hardware.")] = "bfloat16",
+    acceptance_rate: Annotated[float, typer.Option(help="With --hardware.")] = 0.8,
+    context: Annotated[int, typer.Option(help="With --hardware. [tokens]")] = 1000,
+    replicas: Annotated[
+        int, typer.Option(help="With --hardware: data parallel, each its part of the batch.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Predict speedups from a profile: three fidelities, intervals, the best draft length."""
+    """Predict speedups from a profile: three fidelities, intervals, the best draft length.
+
+    With --tensor-parallel: rounds on so many devices, from sweeps over servers on others, or from
+    rooflines of --hardware and --link.
+    """
+    if hardware is not None:
+        from app.commands import predict_devices
+        from app.hardware_scenario import HardwareScenario
+
+        if len(batch or ()) > 1 or record is not None:
+            raise BadInputError("with --hardware state one --batch, and no --profile")
+        scenario = HardwareScenario(
+            target, draft, hardware, link, dtype, acceptance_rate, gammas_of(gamma),
+            (batch or [1])[0], context, replicas,
+        )  # fmt: skip
+        try:
+            degrees = tuple(dict.fromkeys(tensor_parallel or [1]))
+            predict_devices.from_hardware(scenario, degrees, as_json)
+        except ValueError as error:
+            raise BadInputError(str(error)) from None
+        return
+    if link is not None:
+        raise BadInputError("--link needs --hardware: what it costs on servers is fitted")
+    if tensor_parallel:
+        from app.commands import predict_devices
+
+        predict_devices.from_servers(
+            out, record, tuple(dict.fromkeys(tensor_parallel)), tuple(gamma or ()),
+            tuple(batch or ()), as_json,
+        )  # fmt: skip
+        return
     from app.commands import predict as command
 
     command.run(out, record, gammas_of(gamma), as_json)

@@ -33,6 +33,7 @@ from app.options.shared import (
     SweepState,
     Target,
     Temperature,
+    TensorParallel,
     TopK,
     TopP,
     Trees,
@@ -71,6 +72,7 @@ def profile(
     python: VllmPython = None,
     max_ngram: MaxNgram = 3,
     min_ngram: MinNgram = 1,
+    tensor_parallel: TensorParallel = None,
     timeout: Silence = 60.0,
     state: SweepState = None,
     as_json: Json = False,
@@ -91,9 +93,14 @@ def profile(
 
         options = servers_of(
             server, serve, method, batch, gamma, (4, 10), python, (max_ngram, min_ngram),
-            timeout, state,
+            timeout, state, tensor_parallel,
         )  # fmt: skip
-        profile_server.run(pair, options, out, as_json)
+        degrees = tuple(dict.fromkeys(tensor_parallel or [1]))
+        if len(degrees) > 1 and (server or state):
+            raise BadInputError(
+                "servers given by --server, and a --state, are of one --tensor-parallel at a time"
+            )
+        profile_server.run(pair, options, out, as_json, degrees)
         return
     command.run(pair, out, blocks, methods, tree or (), as_json)
 
@@ -139,6 +146,7 @@ def validate(
     python: VllmPython = None,
     max_ngram: MaxNgram = 3,
     min_ngram: MinNgram = 1,
+    tensor_parallel: TensorParallel = None,
     timeout: Silence = 60.0,
     as_json: Json = False,
 ) -> None:
@@ -158,8 +166,10 @@ def validate(
 
         options = servers_of(
             server, serve, method, batch or [1, 4], gamma, (1, 2, 3, 5, 8), python,
-            (max_ngram, min_ngram), timeout, state,
+            (max_ngram, min_ngram), timeout, state, tensor_parallel,
         )  # fmt: skip
+        if len(tensor_parallel or ()) > 1:
+            raise BadInputError("validate takes one --tensor-parallel at a time")
         validate_server.run(pair, options, out, record, as_json)
         return
     if plan is not None:

@@ -56,6 +56,13 @@ VllmPython = Annotated[
 MaxNgram = Annotated[int, typer.Option(help="ngram: longest suffix looked for.")]
 MinNgram = Annotated[int, typer.Option(help="ngram: shortest suffix looked for.")]
 Silence = Annotated[float, typer.Option(help="Longest silence of a server. [s]")]
+TensorParallel = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--tensor-parallel",
+        help="Devices of a server; with --serve repeatable: a sweep for each.",
+    ),
+]
 SweepState = Annotated[Path | None, typer.Option(help="Log of an unfinished sweep over servers.")]
 CostRatio = Annotated[float | None, typer.Option(help="One draft step / one target step.")]
 VerifySlope = Annotated[
@@ -92,13 +99,18 @@ def servers_of(
     ngram: tuple[int, int],
     timeout: float,
     state: Path | None,
+    degrees: list[int] | None = None,
 ) -> ServerOptions:
     if urls and (serve or gammas or python):
         raise BadInputError(
             "--server measures running servers: leave out --serve, --gamma and --python"
         )
+    for degree in degrees or ():
+        if degree < 1:
+            raise BadInputError(f"tensor-parallel devices must be at least 1, not {degree}")
     drafts = (gammas_of(gammas) if gammas else usual) if serve else ()
     return ServerOptions(
         tuple(urls or ()), method, tuple(dict.fromkeys(batches or DEFAULT_BATCHES)),
-        drafts, python, ngram, state, timeout,
+        drafts, python, ngram, state, timeout, (degrees or [1])[0],
+        max(degrees) if degrees else None,
     )  # fmt: skip

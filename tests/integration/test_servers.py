@@ -99,9 +99,33 @@ def test_local_servers_are_started_and_validated(tmp_path: Path) -> None:
     )
 
 
+def test_sweeps_on_several_devices_are_fitted_together(tmp_path: Path) -> None:
+    fixed = ["profile", "--serve", "--python", fake_python(tmp_path), "--batch", "1", *SMALL]
+    fixed += ["--num-prompts", "2", "--out", str(tmp_path / "runs"), "--json"]
+    both = ["--gamma", "2", "--gamma", "5", "--tensor-parallel", "1", "--tensor-parallel", "2"]
+    runner = CliRunner()
+    done = runner.invoke(app, [*fixed, *both])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    degrees = [load_server(Path(r["record"])).tensor_parallel for r in found["records"]]
+    assert degrees == found["devices"]["degrees"] == [1, 2]
+    assert {row["left_out"] for row in found["devices"]["terms"]} == {"rest", "communication"}
+    # a third is put beside what is there, and three tell all terms
+    more = runner.invoke(app, [*fixed, "--gamma", "2", "--gamma", "5", "--tensor-parallel", "4"])
+    assert more.exit_code == 0, more.stderr
+    devices = json.loads(more.stdout)["devices"]
+    assert devices["degrees"] == [1, 2, 4]
+    assert {row["left_out"] for row in devices["terms"]} == {None}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["--serve", "--tensor-parallel", "0"], "at least 1, not 0"),
+        (
+            ["--server", "http://x", "--tensor-parallel", "1", "--tensor-parallel", "2"],
+            "are of one --tensor-parallel at a time",
+        ),
         (["--server", "http://127.0.0.1:9", "--serve"], "leave out --serve"),
         (["--server", "ftp://x", "--batch", "1"], "begins with http"),
         (["--server", "http://127.0.0.1:9", "--batch", "1"], "does not answer"),
@@ -134,6 +158,33 @@ def test_a_real_vllm_keeps_what_our_trace_says(method: str, tmp_path: Path) -> N
         assert setting["texts_as_traced"] == 4
         assert setting["survival_predicted"] == pytest.approx(setting["survival_measured"])
         assert setting["tau"]["predicted"] == pytest.approx(setting["tau"]["measured"])
+
+
+@pytest.mark.vllm
+@real_vllm
+def test_a_real_vllm_on_two_devices_writes_our_texts(tmp_path: Path) -> None:
+    fixed = ["--serve", "--batch", "1", *SMALL, "--num-prompts", "2"]
+    fixed += ["--out", str(tmp_path), "--json"]
+    both = ["--gamma", "2", "--gamma", "5", "--tensor-parallel", "1", "--tensor-parallel", "2"]
+    profiled = called("profile", *fixed, *both)
+    assert profiled.returncode == 0, profiled.stderr
+    found = json.loads(profiled.stdout)
+    one, two = (
+        {
+            (wave.num_draft_tokens, wave.unit): [answer.text_sha256 for answer in wave.answers]
+            for wave in load_server(Path(record["record"])).waves
+        }
+        for record in found["records"]
+    )
+    assert one == two
+    taus = [[row["tau"] for row in record["servers"]] for record in found["records"]]
+    assert taus[0] == taus[1]
+    assert found["devices"]["terms"]
+    shown = called("validate", *fixed, "--gamma", "3", "--tensor-parallel", "2")
+    assert shown.returncode == 0, shown.stderr
+    (setting,) = json.loads(shown.stdout)["settings"]
+    assert setting["texts_as_traced"] == 2
+    assert setting["tau"]["predicted"] == pytest.approx(setting["tau"]["measured"])
 
 
 @pytest.mark.vllm
