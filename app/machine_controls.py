@@ -10,13 +10,16 @@ from app.state import Choice, Number, Text, Value
 from measurements import ProfileRecord
 from simulator import (
     KNOWN_HARDWARE,
+    KNOWN_LINKS,
     KNOWN_MODELS,
     Hardware,
+    Layout,
     ModelShape,
     Precision,
     StageTime,
     assumed_stage_time,
     known_hardware,
+    known_link,
     known_shape,
 )
 
@@ -29,7 +32,9 @@ DRAFT = Choice("draft", "meta-llama/Llama-3.2-1B", KNOWN_MODELS)
 CONFIG = Text("config", _EXAMPLE, pasted_shape, longest=3000)
 OWN_BANDWIDTH = Number("gbps", 1000.0, 1.0, 100_000.0)
 OWN_TFLOPS = Number("tflops", 100.0, 0.01, 100_000.0)
-MACHINE_CONTROLS = (TARGET, DRAFT, CONFIG, OWN_BANDWIDTH, OWN_TFLOPS)
+DEVICES = Choice("devices", "1", ("1", "2", "4", "8"))
+LINK = Choice("link", "NVLink-4", KNOWN_LINKS)
+MACHINE_CONTROLS = (TARGET, DRAFT, CONFIG, OWN_BANDWIDTH, OWN_TFLOPS, DEVICES, LINK)
 """Those whose options do not depend on the records."""
 
 
@@ -70,6 +75,19 @@ def dtype_choice(hardware: Hardware) -> Choice:
     return Choice("dtype", "bfloat16" if "bfloat16" in known else known[0], known)
 
 
+def devices_choice(values: Mapping[str, Value]) -> Choice:
+    """Tensor-parallel devices that both models' heads can be split over.
+
+    Raises
+    ------
+    ValueError
+        If a model is not known.
+    """
+    heads = [shape.num_heads for shape in _shapes(values)]
+    fitting = tuple(n for n in DEVICES.options if not any(h % int(n) for h in heads))
+    return Choice(DEVICES.name, DEVICES.default, fitting)
+
+
 def hardware_of(
     values: Mapping[str, Value], profiles: Iterable[ProfileRecord]
 ) -> tuple[Hardware, str]:
@@ -108,27 +126,40 @@ def machine_of(values: Mapping[str, Value], profiles: Iterable[ProfileRecord]) -
     control = dtype_choice(hardware)
     dtype = control.parse(str(values.get(control.name, control.default)))
     name, draft = (str(values.get(one.name, one.default)) for one in (TARGET, DRAFT))
-    if name == PASTED:
-        shape = pasted_shape(str(values.get(CONFIG.name, CONFIG.default)))
-    else:
-        shape = known_shape(name)
+    split = devices_choice(values)
+    devices = int(split.parse(str(values.get(split.name, split.default))))
+    link = known_link(LINK.parse(str(values.get(LINK.name, LINK.default))))
+    layout = Layout(devices, 1, link if devices > 1 else None)
+    times = [_time(shape, hardware, dtype, origin, layout) for shape in _shapes(values)]
     return Machine(
-        "the pasted model" if name == PASTED else name,
-        _time(shape, hardware, dtype, origin), draft,
-        _time(known_shape(draft), hardware, dtype, origin), hardware, dtype, origin,
+        "the pasted model" if name == PASTED else name, times[0], draft, times[1],
+        hardware, dtype, origin,
     )  # fmt: skip
+
+
+def _shapes(values: Mapping[str, Value]) -> tuple[ModelShape, ModelShape]:
+    """Of the target and of the draft."""
+    name, draft = (str(values.get(one.name, one.default)) for one in (TARGET, DRAFT))
+    if name == PASTED:
+        target = pasted_shape(str(values.get(CONFIG.name, CONFIG.default)))
+    else:
+        target = known_shape(name)
+    return target, known_shape(draft)
 
 
 def _number(values: Mapping[str, Value], control: Number) -> float:
     return float(control.parse(str(values.get(control.name, control.default))))
 
 
-def _time(shape: ModelShape, hardware: Hardware, dtype: str, origin: str) -> StageTime:
+def _time(
+    shape: ModelShape, hardware: Hardware, dtype: str, origin: str, layout: Layout
+) -> StageTime:
     """Rates a forward reaches: measured ceilings are taken as they are."""
     size = WEIGHT_BYTES[dtype]
     precision = Precision(size, size, max(size, 2.0))
     if origin == "measured":
         return assumed_stage_time(
-            shape, hardware, dtype, bandwidth_efficiency=1, flop_efficiency=1, precision=precision
-        )
-    return assumed_stage_time(shape, hardware, dtype, precision=precision)
+            shape, hardware, dtype, bandwidth_efficiency=1, flop_efficiency=1,
+            precision=precision, layout=layout,
+        )  # fmt: skip
+    return assumed_stage_time(shape, hardware, dtype, precision=precision, layout=layout)

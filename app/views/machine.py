@@ -7,11 +7,13 @@ import streamlit as st
 from app.machine_controls import (
     CONFIG,
     DRAFT,
+    LINK,
     OWN,
     OWN_BANDWIDTH,
     OWN_TFLOPS,
     PASTED,
     TARGET,
+    devices_choice,
     dtype_choice,
     hardware_choice,
     hardware_of,
@@ -52,4 +54,12 @@ def ask_machine(desk: Desk) -> dict[str, Value]:
     dtype = dtype_choice(hardware)
     st.segmented_control("Arithmetic in", dtype.options, key=desk.place(dtype), required=True)
     values[dtype.name] = desk.refresh(dtype)
+    split = devices_choice(values)
+    st.segmented_control(
+        "Devices, tensor parallel", split.options, key=desk.place(split), required=True
+    )
+    values[split.name] = desk.refresh(split)
+    if values[split.name] != split.default:
+        st.selectbox("Link between them", LINK.options, key=desk.place(LINK))
+        values[LINK.name] = desk.refresh(LINK)
     return values

@@ -65,6 +65,7 @@ def show() -> None:
             f"{hardware.name}: {hardware.bandwidth / 1e9:.4g} GB/s,"
             f" {hardware.peak(dtype) / 1e12:.4g} TFLOP/s in {dtype}, dense."
             f" {asked.machine.origin.capitalize()}: {hardware.source} ({hardware.date})."
+            f"{_devices(asked)}"
         )
     _table(points)
 
@@ -82,6 +83,20 @@ def _ask(desk: Desk) -> Asked:
     gamma, batch, context = (desk.refresh(c) for c in (NUM_DRAFT_TOKENS, BATCH, CONTEXT))
     machine = machine_of(values, (record for _, record in frame.shelf().profiles))
     return Asked(machine, gamma, context, batch)
+
+
+def _devices(asked: Asked) -> str:
+    """What several devices share and say; nothing of one."""
+    layout = asked.target.layout
+    if layout.link is None:
+        return ""
+    said = float(asked.target.communication_seconds(1, asked.batch))
+    return (
+        f" Shown is each of {layout.num_devices}, every layer split over them; in times a decode"
+        f" step's talk is {1e3 * said:.3g} ms, over {layout.link.name}:"
+        f" {layout.link.bandwidth / 1e9:.4g} GB/s one way, {layout.link.source}"
+        f" ({layout.link.date})."
+    )
 
 
 def _points(asked: Asked) -> dict[str, tuple[str, RooflinePoint]]:

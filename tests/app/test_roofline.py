@@ -10,9 +10,11 @@ import pytest
 from app import figures
 from app.machines import measured_machines, pasted_shape
 from simulator import (
+    Layout,
     assumed_stage_time,
     free_tokens,
     known_hardware,
+    known_link,
     known_shape,
     roofline_point,
 )
@@ -33,6 +35,25 @@ def test_the_answer_is_that_of_the_simulator(visit, tmp_path):
     assert numbers(app)[1] == f"{1e3 * decode.seconds:.3g} ms"
     assert f"**{decode.intensity:.3g} FLOP/byte**" in app.markdown[0].value
     assert "bound by memory" in app.markdown[0].value
+
+
+def test_devices_divide_the_work_and_talk(visit, tmp_path):
+    app = visit(tmp_path, "roofline", devices="8", link="PCIe-4")
+    assert not app.exception and not app.warning
+    layout = Layout(8, 1, known_link("PCIe-4"))
+    time = assumed_stage_time(
+        known_shape("Llama-3.1-8B"), known_hardware("H100-SXM"), "bfloat16", layout=layout
+    )
+    assert numbers(app)[1] == f"{1e3 * float(time.seconds(1, 1000)):.3g} ms"
+    talk = f"talk is {1e3 * float(time.communication_seconds(1)):.3g} ms, over PCIe-4"
+    assert any(talk in caption.value for caption in app.caption)
+
+
+def test_devices_are_those_that_both_models_can_be_split_over(visit, tmp_path):
+    app = visit(tmp_path, "roofline", devices="8", target="Qwen/Qwen2.5-7B")  # 28 heads
+    assert not app.exception
+    assert "devices = '8' is not one of: 1, 2, 4" in app.warning[0].value
+    assert numbers(app) == numbers(visit(tmp_path, "roofline", target="Qwen/Qwen2.5-7B"))
 
 
 @pytest.mark.parametrize(("key", "value"), [("gamma", 12), ("batch", 64), ("context", 16_000)])
