@@ -97,19 +97,22 @@ def of_degrees(
 def _fits(
     seen: Mapping[int, Sequence[Point]], drafting: bool, refused: list[str]
 ) -> list[DegreeFit]:
-    """One fit of three terms, or the two ends that two degrees leave."""
+    """One fit of three terms, or the two ends that two degrees leave: those that fit best."""
     each = [(d, p) for d, ps in seen.items() for p in ps if bool(p.num_draft_tokens) == drafting]
     left_out: tuple[Term | None, ...] = (None,)
     if len({degree for degree, _ in each}) == 2:
-        left_out = ("rest", "communication")
+        left_out = ("rest", "communication", "divisible")
     try:
-        return [
+        fits = [
             fit_degrees(
                 [d for d, _ in each], [p.active for _, p in each], [p.drafted for _, p in each],
                 [p.seconds for _, p in each], without=without,
             )
             for without in left_out
         ]  # fmt: skip
+        errors = [float((fit.residuals**2).sum()) for fit in fits]
+        # of a second degree that is slower, the end without communication is not one
+        return [fits[i] for i in sorted(np.argsort(errors, kind="stable")[:2])]
     except ValueError as error:
         refused.append(f"{'rounds' if drafting else 'plain steps'}: {error}")
         return []

@@ -100,7 +100,7 @@ def _show_terms(told: dict[str, Any]) -> None:
     headings = ["stage", "sequences", "divisible", "rest", "per further device", "worst residual"]
     output().print(table(f"Terms of a stage, servers on {degrees} devices [ms]", headings, rows))
     if len(told["degrees"]) == 2:
-        notice("two numbers of devices cannot tell what stays from what is told: both ends shown")
+        notice("two numbers of devices cannot tell three terms apart: both ends are shown")
 
 
 def _show_foretold(told: dict[str, Any]) -> None:

@@ -79,6 +79,20 @@ def test_two_degrees_give_ends_with_the_truth_between(served: dict[int, ServerRe
     assert round_["speedup"] is None  # nobody saw the tokens of 3 drafts
 
 
+def test_a_second_device_that_is_slower_bounds_the_talk_from_below(
+    served: dict[int, ServerRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_served, "round_seconds", lambda k, b: 2 * seconds(1, k, b))
+    told = of_degrees({1: served[1], 2: record(2, 5, tensor_parallel=2)}, degrees=[4])
+    assert told is not None
+    assert {row["left_out"] for row in told["terms"]} == {"rest", "divisible"}
+    assert max(row["worst_residual"] for row in told["terms"]) < 1e-6
+    for row in told["foretold"]:  # each further device adds as much, or more, the first divided
+        once = seconds(1, row["num_draft_tokens"], row["sequences"])
+        assert row["round_seconds"]["low"] == pytest.approx(4 * once)
+        assert row["round_seconds"]["high"] == pytest.approx((1 / 4 + 3 * 1.5) * once)
+
+
 def test_one_degree_says_nothing_and_one_number_of_drafts_is_told_apart_from_none(
     served: dict[int, ServerRecord],
 ) -> None:
