@@ -222,7 +222,7 @@ def _served(pair: PairOptions, options: ServerOptions, drafts: Sequence[int]) ->
     plain = on_devices(plain, options.tensor_parallel, options.most_devices)
     if resolve_device(pair.device).type == "cuda":
         share = GPU_SHARE / len(drafts)
-        room = ("--gpu-memory-utilization", f"{share:.3f}")
+        room: tuple[str, ...] = ("--gpu-memory-utilization", f"{share:.3f}")
     else:
         room = small_cache(plain.max_num_seqs, plain.max_model_len)
     plain = replace(plain, arguments=(*plain.arguments, *room))

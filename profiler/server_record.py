@@ -88,8 +88,8 @@ def _answer(prompt: int, answer: Answer, begin: float) -> ServedAnswer:
     return ServedAnswer(
         prompt=prompt,
         prompt_tokens=answer.prompt_tokens,
-        sent_s=answer.sent - begin,
-        arrivals_s=[at - begin for at in answer.arrivals],
+        sent_s=round(answer.sent - begin, 6),
+        arrivals_s=[round(at - begin, 6) for at in answer.arrivals],
         sizes=list(answer.sizes),
         text_sha256=text_sha256(answer.tokens),
     )

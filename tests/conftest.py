@@ -11,7 +11,7 @@ def pytest_configure() -> None:
     """One thread, no deadlines, and a temporary folder of our own.
 
     Tiny models gain nothing from more threads, and busy machines lose a lot; there an example
-    may take any time. The folder keeps the device lock of a real measurement from holding up the tests.
+    may take any time. The folder keeps a real measurement's device lock from holding up the tests.
     """
     torch.set_num_threads(1)
     settings.register_profile("any machine", deadline=None)

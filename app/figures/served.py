@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from app.style import BASELINE_COLOUR, FIDELITY_COLOURS, MEASURED, NEUTRAL, TAU_COLOUR, new_figure
-from app.words import percent, times
+from app.words import percent, span, times
 from measurements import MeasuredPredicted, ServedSetting
 
 _COLOURS = (BASELINE_COLOUR, MEASURED, FIDELITY_COLOURS["L1"], FIDELITY_COLOURS["L2"], TAU_COLOUR)
@@ -64,11 +64,17 @@ def served_against_foretold(
     return figure
 
 
+def _interval(speedup: MeasuredPredicted) -> str:
+    if speedup.low is None or speedup.high is None:
+        return ""
+    return f", 90 % {span(speedup.low, speedup.high)},"
+
+
 def _story(one: ServedSetting, speedup: MeasuredPredicted, engine: str) -> str:
     beyond = "<br>beyond the drafts that were profiled" if one.extrapolated else ""
     return (
         f"{engine}, K = {one.num_draft_tokens}, batch = {one.batch}"
-        f"<br>measured {times(speedup.measured)}, median of {one.units} paired units"
+        f"<br>measured {times(speedup.measured)}{_interval(speedup)} over {one.units} paired units"
         f"<br>predicted {times(speedup.predicted)}, error {percent(speedup.error)}"
         f"<br>τ {one.tau.predicted:.2f}, measured {one.tau.measured:.2f}{beyond}"
     )

@@ -78,7 +78,7 @@ def show_foretold(desk: Desk, records: Sequence[ServerRecord]) -> None:
             f"Not counted in the figures above, which are this engine's. Foretold from servers"
             f" with other numbers of drafts ({words.plain(str(record.profile_id))}) and a trace of"
             " this engine; open marks lie beyond those numbers. K is drafts per round, τ tokens"
-            " per round, S the speedup over the server without drafts, median over units."
+            " per round, S the speedup over the server without drafts, all units together."
         )
 
 
@@ -107,7 +107,10 @@ def _servers(rows: Sequence[dict[str, Any]]) -> None:
             "ms per token": 1e3 * row["seconds_per_token"],
             "first token [ms]": 1e3 * row["seconds_to_first_token"],
             "τ": row["tau"],
-            "S": row["speedup"],
+            "S": None if row["speedup"] is None else row["speedup"]["median"],
+            "S, 90 %": None
+            if row["speedup"] is None
+            else words.span(row["speedup"]["low"], row["speedup"]["high"]),
             "kept, by position": _kept(row["survival"]),
         }
         for row in rows
@@ -122,7 +125,8 @@ def _servers(rows: Sequence[dict[str, Any]]) -> None:
             "ms per token": number(format="%.2f", help="Of the batch, without the first one."),
             "first token [ms]": number(format="%.0f", help="From sending to the first piece."),
             "τ": number(format="%.2f", help=explain("mean_emitted")),
-            "S": number(format="%.2f×", help="Beside the plain server, unit by unit."),
+            "S": number(format="%.2f×", help="Over the plain server, which took turns with it."),
+            "S, 90 %": st.column_config.TextColumn(help="Over resampled units of prompts."),
             "kept, by position": st.column_config.TextColumn(
                 help="Share of rounds in which the first, second … draft was kept."
             ),

@@ -13,6 +13,7 @@ from app.served_errors import served_errors
 from measurements import MeasuredPredicted, RecordError, ServedAnswer, ServedWave, ServerRecord
 from profiler.server_record import text_sha256
 from profiler.server_trace import ServedTrace
+from simulator import DRAFTS_EXPONENT
 from tests.factories import profile_header
 
 NUM_PROMPTS, NEW_TOKENS, LONGEST = 8, 40, 10
@@ -29,7 +30,9 @@ def accepted(prompt: int) -> np.ndarray:
 def round_seconds(drafts: int, active: int) -> float:
     """The engine's clock: a plain step, more with drafts, more with company."""
     plain = 0.010 + 0.002 * active
-    return plain if not drafts else plain + 0.003 + drafts * (0.002 + 0.0005 * active)
+    return (
+        plain if not drafts else plain + 0.003 + drafts**DRAFTS_EXPONENT * (0.002 + 0.0005 * active)
+    )
 
 
 def rounds_of(prompt: int, drafts: int) -> list[int]:
