@@ -14,7 +14,7 @@ from app.records import (
     setting_of,
     static_shape,
 )
-from app.words import method_name
+from app.words import method_name, percent
 from measurements import Profile, ProfileRecord, RecordError
 from simulator.calibration import Calibration
 from simulator.choice import Candidate, Choice, Constraints, choose, may_be_as_fast
@@ -174,7 +174,7 @@ def tree_verdict(choice: Choice, trees: TreesTried) -> dict[str, Any]:
     chain_wins = chain.speedup >= tree.speedup
     first, second = (chain, tree) if chain_wins else (tree, chain)
     told_apart = not may_be_as_fast(second, first)
-    names = [f"{row_name(as_row(one))} {one.speedup:.2f}×" for one in (first, second)]
+    names = [f"{row_name(as_row(one))} at {one.speedup:.2f}×" for one in (first, second)]
     if not told_apart:
         text = f"the best tree and the best chain cannot be told apart: {' and '.join(names)}"
     elif chain_wins:
@@ -182,7 +182,7 @@ def tree_verdict(choice: Choice, trees: TreesTried) -> dict[str, Any]:
     else:
         text = f"a tree beats every chain: {' against '.join(names)}"
     error = trees.cost_error
-    known = "" if error is None else f"; rounds of trees never timed may be {error:.0%} off"
+    known = "" if error is None else f"; rounds of trees never timed may be {percent(error, 0)} off"
     return row | {
         "chain_wins": chain_wins,
         "told_apart": told_apart,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import floor, log10
 
 from measurements.schema import Cell
 
@@ -28,6 +29,19 @@ def cell(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
     return str(value)
+
+
+def decimals(values: Sequence[float]) -> int:
+    """Of a column of numbers, so that the middle one has three digits.
+
+    Examples
+    --------
+    >>> decimals([344.7, 505.9]), decimals([1.1, 0.869]), decimals([0.0, 0.012])
+    (0, 2, 4)
+    """
+    sizes = sorted(abs(value) for value in values if value)
+    middle = sizes[len(sizes) // 2] if sizes else 1.0
+    return min(max(2 - floor(log10(middle)), 0), 6)
 
 
 def plain(rows: Sequence[Row]) -> Table:
@@ -85,7 +99,7 @@ def fitted(made: Table, width: int) -> Table:
 
     Examples
     --------
-    >>> fitted((["text", "speed", "error"], [["a", "2", "1"]]), 12)
+    >>> fitted((["text", "speed", "error"], [["a", "2", "1"]]), 16)
     (['text', 'a'], [['speed', '2'], ['error', '1']])
     """
     headings, rows = made

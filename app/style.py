@@ -89,10 +89,10 @@ def wide_legend(figure: go.Figure) -> None:
 
 
 def draft_token_axis(figure: go.Figure, values: list[int]) -> None:
-    """Whole numbers on the x axis, thinned so that labels fit a narrow screen."""
-    top = max(values)
-    ticks = [value for value in (0, 1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32) if value <= top]
-    figure.update_xaxes(tickvals=[tick for tick in ticks if tick >= min(values)])
+    """Whole numbers on the x axis; of many, as many labels as fit a narrow screen."""
+    low, top = min(values), max(values)
+    few = range(low, top + 1) if top - low < 8 else (0, 1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32)
+    figure.update_xaxes(tickvals=[value for value in few if low <= value <= top])
 
 
 def parity_line(figure: go.Figure) -> None:

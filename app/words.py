@@ -176,6 +176,28 @@ def listing(items: Iterable[object]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def whole_numbers(numbers: Iterable[int]) -> str:
+    """Ascending whole numbers in a sentence, three or more in a row as a span.
+
+    Examples
+    --------
+    >>> whole_numbers([2, 4, 5, 6, 7]), whole_numbers([1, 2])
+    ('2 and 4 to 7', '1 and 2')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [
+        part
+        for run in runs
+        for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))
+    ]
+    return listing(parts)
+
+
 def best_measured(settings: Sequence[SettingRow]) -> SettingRow:
     """The setting with the highest measured speedup."""
     return max(settings, key=lambda row: row.speedup.measured)
@@ -242,9 +264,13 @@ def origin(shares: Mapping[str, float]) -> str:
     --------
     >>> origin({"measured": 0.9, "interpolated": 0.1}).replace(chr(160), " ")
     '90 % measured, 10 % interpolated'
+    >>> origin({"measured": 0.998, "assumed": 0.002}).replace(chr(160), " ")
+    '100 % measured, <1 % assumed'
     """
     parts = sorted(shares.items(), key=lambda item: -item[1])
-    return ", ".join(f"{percent(share, 0)} {name}" for name, share in parts if share > 0)
+    shown = [(percent(share, 0) if share >= 0.005 else "<1\xa0%", name)
+             for name, share in parts if share > 0]  # fmt: skip
+    return ", ".join(f"{share} {name}" for share, name in shown)
 
 
 def parameters(number: float) -> str:

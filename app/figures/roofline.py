@@ -89,7 +89,7 @@ def roofline_chart(
             f"<br>{point.flop_per_second / 1e12:.3g} TFLOP/s, {1e3 * point.seconds:.3g} ms"
             f"<br>bound by {point.bound}<br>modelled from sizes and assumed rates<extra></extra>",
         )
-    figure.update_xaxes(type="log", exponentformat="power", dtick=1)
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    figure.update_xaxes(type="log", exponentformat="none", dtick=1)
+    figure.update_yaxes(type="log", exponentformat="none", dtick=1)
     wide_legend(figure)
     return figure

@@ -54,7 +54,7 @@ def served_against_foretold(
                 "color": _COLOURS[index % len(_COLOURS)],
                 "size": 10,
                 "symbol": [f"{symbol}-open" if one.extrapolated else symbol for one, _ in group],
-                "line": {"width": 2},
+                "line": {"width": 2, "color": _COLOURS[index % len(_COLOURS)]},
             },
             customdata=[_story(one, speedup, engine) for one, speedup in group],
             hovertemplate="%{customdata}<extra></extra>",

@@ -74,8 +74,8 @@ def gain_over_draft_cost(
         )  # fmt: skip
     figure.add_vline(x=here, line={"color": MEASURED, "width": 2})
     figure.add_annotation(
-        x=here, y=0, yref="paper", text="you are here", showarrow=False,
-        xanchor="left", yanchor="bottom", xshift=4, font={"size": 12, "color": MEASURED},
+        x=here, y=0.93, yref="paper", text="you are here", showarrow=False,
+        xanchor="left", yanchor="top", xshift=4, font={"size": 12, "color": MEASURED},
     )  # fmt: skip
     return figure
 

@@ -22,7 +22,8 @@ from app.style import (
 from app.words import span, times
 
 _BREAK_EVEN = "#B3246F"
-_SLOWER, _EVEN, _FASTER, _FASTEST = "#C75B12", "#E9E4DA", "#6FB1DD", "#0F4C81"
+_SLOWER, _EVEN, _FASTER, _FASTEST = "#C75B12", "#E9E4DA", "#8CC3E6", "#3A8CC9"
+_ON_MAP = "#1B1F24"
 
 
 def gain_curve(curve: Sequence[CurvePoint], chosen: int, best: int, height: int = 380) -> go.Figure:
@@ -101,7 +102,7 @@ def gain_map(
     """
     figure = new_figure(x_title, y_title, height)
     top = max(float(speedup.max()), 1.5)
-    even = 1.0 / top
+    even, step = 1.0 / top, 0.5 if top <= 6 else 1.0
     figure.add_contour(
         x=x,
         y=y,
@@ -111,18 +112,21 @@ def gain_map(
         colorscale=[
             [0, _SLOWER], [even, _EVEN], [even + (1 - even) * 0.4, _FASTER], [1, _FASTEST]
         ],
-        contours={
-            "start": 0,
-            "end": top,
-            "size": 0.5 if top <= 6 else 1,
-            "showlabels": True,
-            "labelfont": {"size": 12, "color": "#1B1F24"},
-        },
+        contours={"start": 0, "end": top, "size": step},
         line={"width": 0.5, "color": "rgba(27,31,36,0.35)"},
         hovertemplate=f"{x_title}: %{{x}}<br>{y_title}: %{{y:.2f}}<br>"
         f"speedup %{{z:.2f}}×<br>assumed: constant acceptance; costs {origin}<extra></extra>",
         showscale=False,
         name="speedup",
+    )  # fmt: skip
+    # numbers on the lines above break-even only: on its heavy line they could not be read
+    figure.add_contour(
+        x=x, y=y, z=speedup, showscale=False, hoverinfo="skip", showlegend=False,
+        contours={
+            "start": 1 + step, "end": top, "size": step, "coloring": "none", "showlabels": True,
+            "labelfont": {"size": 12, "color": _ON_MAP},
+        },
+        line={"width": 0.5, "color": _ON_MAP},
     )  # fmt: skip
     figure.add_contour(
         x=x,

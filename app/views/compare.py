@@ -41,12 +41,12 @@ def show() -> None:
     ranked = _filtered(desk, record)
     if not ranked:
         with answer:
-            st.markdown("##### No measured setting keeps to these limits.")
+            frame.say("No measured setting keeps to these limits.")
         return
     best = ranked[0]
     with answer:
         badge = ":green-badge[lossless]" if best.lossless else ":orange-badge[not lossless]"
-        st.markdown(f"##### {verdict(ranked)} {badge}")
+        frame.say(f"{verdict(ranked)} {badge}")
         _cards(best)
     _charts(ranked if desk.refresh(ALL_SETTINGS) else best_of_each(ranked))
     _table(ranked)
@@ -181,7 +181,7 @@ def _table(ranked: list[MethodRow]) -> None:
         frame_of,
         hide_index=True,
         column_config={
-            "setting": st.column_config.TextColumn(pinned=True),
+            "setting": st.column_config.TextColumn(pinned=True, width=175),
             "speedup": number(format="%.2f×"),
             "τ": number(format="%.2f"),
             "kept": number(format="%.0f %%"),

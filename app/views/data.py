@@ -10,6 +10,7 @@ import streamlit as st
 from app import data, words
 from app.data import Shelf
 from app.state import Choice, Desk
+from app.study_tables import decimals
 from app.views import frame, servers
 from measurements import (
     ComparisonRecord,
@@ -150,17 +151,21 @@ def _facts(
 
 
 def _study(record: StudyRecord) -> None:
-    """Its question, what came out, and its tables with three digits."""
+    """Its question, what came out, and its tables."""
     st.markdown(f"**{words.plain(record.question)}**")
     if record.notes:
         st.markdown("\n".join(f"- {words.plain(note)}" for note in record.notes))
     for name, rows in record.tables.items():
         st.caption(name.replace("_", " "))
         table = pd.DataFrame(rows).rename(columns=lambda column: column.replace("_", " "))
-        number = st.column_config.NumberColumn(format="%.3g")
+        numbers = table.select_dtypes("float")
         st.dataframe(
             table, hide_index=True,
-            column_config={column: number for column in table.select_dtypes("float")},
+            column_config={
+                column: st.column_config.NumberColumn(
+                    format=f"%.{decimals(values.dropna().tolist())}f")
+                for column, values in numbers.items()
+            },
             alt=f"Table of the study: {name}",
         )  # fmt: skip
 

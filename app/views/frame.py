@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from zlib import crc32
 
@@ -26,7 +27,12 @@ def shelf() -> Shelf:
 def headline(question: str, answer: str) -> None:
     """A page's question and its answer in words."""
     st.title(question, anchor=False)
-    st.markdown(f"##### {answer}")
+    say(answer)
+
+
+def say(answer: str) -> None:
+    """An answer in words; γ and its number stay on one line."""
+    st.markdown(f"##### {_kept_together(answer)}")
 
 
 def chart(figure: go.Figure, key: str, description: str) -> None:
@@ -66,7 +72,7 @@ def _config(key: str) -> dict[str, object]:
 def card(label: str, value: str, note: str, help_text: str | None = None) -> None:
     """One number with what belongs to it."""
     st.metric(
-        label,
+        _kept_together(label),
         value,
         delta=note,
         delta_color="off",
@@ -82,6 +88,10 @@ def cards(rows: Sequence[tuple[str, ...]]) -> None:
     for column, row in zip(st.columns(len(rows)), rows, strict=True):
         with column:
             card(*row)
+
+
+def _kept_together(text: str) -> str:
+    return re.sub(r"γ (?=\d)", "γ\u00a0", text)
 
 
 def fact(label: str, value: str) -> None:

@@ -36,7 +36,7 @@ def show() -> None:
     sampling, constraints, found = _ask(Desk.current(), known)
     choice = choose(found.candidates, constraints)
     with answer:
-        st.markdown(f"##### {advice(choice, sampling)}")
+        frame.say(advice(choice, sampling))
     if not choice.ranking:
         _refused(choice)
         return

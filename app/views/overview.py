@@ -60,7 +60,7 @@ def _verdict(entry: Evidence, predicted: dict[str, Predicted]) -> str:
 def _near(predicted: dict[str, Predicted]) -> str:
     """Which neighbours of the predicted best are as good, as far as can be told."""
     parts = [
-        f"{words.gamma(words.listing(sorted([one.optimum.best.num_draft_tokens, *near])))}"
+        f"{words.gamma(words.whole_numbers(sorted([one.optimum.best.num_draft_tokens, *near])))}"
         f" at {words.sampling_name(one.sampling)}"
         for one in predicted.values()
         if (near := one.optimum.indistinguishable)

@@ -44,7 +44,7 @@ def show() -> None:
     points = _points(asked)
     free = free_tokens(asked.target, asked.context, asked.batch, tolerance=TOLERANCE)
     with answer:
-        st.markdown(f"##### {_sentence(asked, points, free)}")
+        frame.say(_sentence(asked, points, free))
         st.markdown(
             "Modelled, not measured: published comparisons found such rooflines 30 to 45\u00a0% off"
             " in absolute time. Use them to rank."

@@ -13,10 +13,12 @@ from app.glossary import explain
 from app.served_errors import ServedErrors, served_errors
 from app.state import Choice, Desk
 from app.views import frame
-from measurements import ServedSetting, ServerRecord
+from measurements import MeasuredPredicted, ServedSetting, ServerRecord
 
 _K = "Draft tokens per round, γ elsewhere: what the server was started with. 0 decodes without."
 _FIRST_POSITIONS = 4
+EXACT = 1e-9
+"""Relative errors below this are rounding."""
 
 
 def title(record: ServerRecord) -> str:
@@ -59,27 +61,31 @@ def show_foretold(desk: Desk, records: Sequence[ServerRecord]) -> None:
     by_id = {one.id: one for one in records if served_errors(one.settings) is not None}
     if not by_id:
         return
-    st.subheader("And of a server?", anchor=False)
-    record = next(iter(by_id.values()))
+    heading, record = st.container(), next(iter(by_id.values()))
     if len(by_id) > 1:
         control = Choice("sweep", record.id, tuple(by_id))
         st.selectbox("Sweep over servers", list(by_id), key=desk.place(control))
         record = by_id[str(desk.refresh(control))]
+    heading.subheader(f"Another engine: {title(record)}", anchor=False)
     errors = served_errors(record.settings)
     assert errors is not None
-    st.markdown(_sentence(record, errors))
     left, right = st.columns(2, gap="large")
     with left:
         figure = figures.served_against_foretold(record.settings, title(record))
         frame.chart(figure, "served", f"Predicted over measured speedup of {title(record)}")
     with right:
-        _foretold(record.settings)
+        st.markdown(_sentence(record, errors))
         st.caption(
-            f"Not counted in the figures above, which are this engine's. Foretold from servers"
-            f" with other numbers of drafts ({words.plain(str(record.profile_id))}) and a trace of"
-            " this engine; open marks lie beyond those numbers. K is drafts per round, τ tokens"
-            " per round, S the speedup over the server without drafts, all units together."
+            f"Foretold from servers with other numbers of drafts"
+            f" ({words.plain(str(record.profile_id))}) and a trace of this engine. On the dotted"
+            " line a prediction is exact; open marks lie beyond those numbers of drafts. Not"
+            " counted in the figures above, which are this engine's."
         )
+    st.caption(
+        "K is draft tokens per round, τ tokens per round, S the speedup over the server without"
+        " drafts, all units together."
+    )
+    _foretold(record.settings)
 
 
 def _sentence(record: ServerRecord, errors: ServedErrors) -> str:
@@ -89,11 +95,13 @@ def _sentence(record: ServerRecord, errors: ServedErrors) -> str:
             f"; of the {errors.profiled} between the numbers of drafts that were profiled,"
             f" {words.percent(errors.profiled_worst)} at worst"
         )
+    tau = (
+        f"to {words.percent(errors.tau_worst)} at worst" if errors.tau_worst > EXACT else "exactly"
+    )
     return (
         f"The speedup of {words.plain(title(record))} was foretold to"
         f" **{words.percent(errors.speedup_median)}** (median of {errors.settings} settings;"
-        f" {words.percent(errors.speedup_worst)} at worst{inside}), its tokens per round to"
-        f" {words.percent(errors.tau_worst)} at worst."
+        f" {words.percent(errors.speedup_worst)} at worst{inside}), its tokens per round {tau}."
     )
 
 
@@ -192,10 +200,14 @@ def _line(one: ServedSetting) -> dict[str, object]:
         "batch": one.batch,
         "S measured": None if speedup is None else speedup.measured,
         "S predicted": None if speedup is None else speedup.predicted,
-        "error of S": None if speedup is None else 100 * speedup.error,
+        "error of S": None if speedup is None else _percent(speedup),
         "τ measured": one.tau.measured,
         "τ predicted": one.tau.predicted,
-        "error of τ": 100 * one.tau.error,
+        "error of τ": _percent(one.tau),
         "texts": f"{one.texts_as_traced}/{one.units * one.batch}",
         "profiled": not one.extrapolated,
     }
+
+
+def _percent(one: MeasuredPredicted) -> float:
+    return round(100 * one.error, 1) + 0.0  # never -0.0

@@ -101,7 +101,7 @@ def _closed_form(desk: Desk, answer: st.delta_generator.DeltaGenerator) -> None:
     staged = float(_staged(asked, asked.gamma, asked.cost))
     even = break_even_draft_cost(asked.gamma, calls, asked.lower_steps * proposed)
     with answer:
-        st.markdown(f"##### {_sentence(asked, plain, staged, calls, even)}")
+        frame.say(_sentence(asked, plain, staged, calls, even))
         frame.cards([
             ("With staging", words.times(staged), f"{calls:.2f} draft calls a round",
              explain("speedup", "staging")),
@@ -212,7 +212,7 @@ def _recorded(
     plain = stack.counterpart(chosen)
     decoded, where = _decoded(stack)
     with answer:
-        st.markdown(f"##### {_recorded_sentence(chosen, plain, stack)}")
+        frame.say(_recorded_sentence(chosen, plain, stack))
         _recorded_cards(chosen, plain, stack)
     st.subheader("Staged settings beside plain ones", anchor=False)
     st.caption(

@@ -65,7 +65,7 @@ def show() -> None:
     parents = best if text == BEST else parse_tree(text)
     shown, found, chain = (gain(*source, tree) for tree in (parents, best, best_chain))
     with answer:
-        st.markdown(f"##### {_sentence(shown, found, chain, edited=text != BEST)}")
+        frame.say(_sentence(shown, found, chain, edited=text != BEST))
         if decoded := _decoded(frame.shelf(), entry, basis):
             st.markdown(decoded)
         _cards(shown, found, chain)

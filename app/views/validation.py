@@ -37,7 +37,7 @@ def show() -> None:
     shown = _filtered(desk, settings)
     found = verdict(records)
     with answer:
-        st.markdown(f"##### {_sentence(records, found)}")
+        frame.say(_sentence(records, found))
         _cards(records, found)
     if not shown:
         st.info("No setting is left by these filters.", icon=":material/filter_alt_off:")
@@ -177,10 +177,11 @@ def _worst(records: list[ValidationRecord], shown: list[Judged], found: Verdict)
     st.subheader("The worst cases, explained", anchor=False)
     mine = {(one.record.prompts.name, one.row.sampling.label, one.row.method,
              repr(one.row.parameters)) for one in shown}  # fmt: skip
+    names = {one.row.sampling.label: words.sampling_name(one.row.sampling) for one in shown}
     rows = [
         {
             "setting": words.method_name(case.method, case.parameters),
-            "sampling": case.sampling,
+            "sampling": names[case.sampling],
             "prompts": case.prompts,
             "error": 100 * case.error,
             "to blame": case.term,
@@ -270,7 +271,7 @@ def _line(row: SettingRow) -> dict[str, object]:
         "setting": words.method_name(row.method, row.parameters),
         "S measured": row.speedup.measured,
         "S L2": row.speedup.L2,
-        "error": 100 * (row.speedup.L2 / row.speedup.measured - 1),
+        "error": round(100 * (row.speedup.L2 / row.speedup.measured - 1), 1) + 0.0,  # no -0.0
         "90 % of S L2": words.span(row.speedup.L2_low, row.speedup.L2_high),
         "S L1": row.speedup.L1,
         "S L0": row.speedup.L0,

@@ -202,7 +202,7 @@ def _begin(pair: Pair, asked: Asked, request: Request) -> None:
 def _headline() -> None:
     watched: Watched = st.session_state["_watched"]
     asked, _ = st.session_state["_watched_as"]
-    st.markdown(f"##### {_sentence(asked, watched.progress, watched.alive)}")
+    frame.say(_sentence(asked, watched.progress, watched.alive))
 
 
 def _live(rejected: bool, polled: bool) -> None:

@@ -39,7 +39,7 @@ def show() -> None:
         st.error(f"That cannot be answered: {words.plain(str(error))}.", icon=":material/block:")
         return
     with top:
-        st.markdown(f"##### {_sentence(found)}")
+        frame.say(_sentence(found))
         _cards(found)
     with right:
         _curve(found, values, entry)
@@ -199,8 +199,8 @@ def _cost_needed(found: Answer, wanted: float) -> str:
     if cost is None:
         return f"Cheaper drafts alone do not do: {at_rate} free ones give {words.times(speedup)}."
     return (
-        f"Or, {at_rate}, a draft step of at most **c = {cost:.3g}**, with {_size(found, at)}; now"
-        f" it is {found.cost_ratio:.3g}."
+        f"Or, {at_rate}, a draft step of at most **c\u00a0=\u00a0{cost:.3g}**, with"
+        f" {_size(found, at)}; now it is {found.cost_ratio:.3g}."
     )
 
 

@@ -81,7 +81,7 @@ def test_the_faster_of_chain_and_tree_is_named(rate: float, said: str) -> None:
 
     choice = choose([candidate("chain", 0.8), candidate("tree", rate)])
     told = tree_verdict(choice, TreesTried("all trees", 0.05))
-    assert told["verdict"].startswith(said) and "may be 5% off" in told["verdict"]
+    assert told["verdict"].startswith(said) and "may be 5\xa0% off" in told["verdict"]
     assert told["chain_wins"] == (rate < 0.8) and told["told_apart"]
     same = choose([candidate("chain", 0.8), candidate("tree", 0.8)])
     assert "cannot be told apart" in tree_verdict(same, TreesTried("all trees"))["verdict"]

@@ -306,7 +306,7 @@ def test_what_a_wanted_speedup_takes_is_the_simulators_answer(visit, demo):
     text = next(m.value for m in app.markdown if "2.50×" in m.value and m.value.startswith("- "))
     assert f"{100 * rate.value:.0f}\xa0%" in text
     if cost.reachable:
-        assert f"c = {cost.value:.3g}" in text
+        assert f"c\xa0=\xa0{cost.value:.3g}" in text
     else:
         assert "Cheaper drafts alone do not do" in text
     far = visit(demo, "whatif", wanted="6", c="0.9")

@@ -41,6 +41,7 @@ def main(folder: Path, data: Path | None) -> None:
                         page.goto(f"{address}/{path}")
                         settle(page)
                         page.locator(TOUR_BUTTON).click()
+                        page.locator(TOUR_BUTTON).wait_for(state="detached")
                         settle(page)
                         height = page.evaluate(
                             "() => document.querySelector('[data-testid=\"stMain\"]').scrollHeight"
