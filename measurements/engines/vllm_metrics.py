@@ -18,11 +18,11 @@ _DRAFTS = "vllm:spec_decode_num_drafts"
 _DRAFTED = "vllm:spec_decode_num_draft_tokens"
 _ACCEPTED = "vllm:spec_decode_num_accepted_tokens"
 _BY_POSITION = "vllm:spec_decode_num_accepted_tokens_per_pos"
-_LATENCY = "vllm:request_time_per_output_token_seconds"
+LATENCY = "vllm:request_time_per_output_token_seconds"
 _REQUEST = "vllm:e2e_request_latency_seconds"
 _STEP = "vllm:inter_token_latency_seconds"
 _TOKENS = "vllm:generation_tokens"
-COUNTERS = ("vllm:spec_decode_", "vllm:iteration_tokens_total", _LATENCY, _REQUEST, _STEP, _TOKENS)
+COUNTERS = ("vllm:spec_decode_", "vllm:iteration_tokens_total", LATENCY, _REQUEST, _STEP, _TOKENS)
 """Starts of the names that count up and are read here."""
 DEFINITION = (
     "1 + accepted tokens / drafts, over all drafts: the bonus token counts, steps that scheduled"
@@ -140,7 +140,7 @@ def _timing(metrics: Metrics) -> dict[str, Any]:
     return {
         "tokens": None if tokens is None else int(tokens),
         "num_requests": None if requests is None else int(requests),
-        "seconds_per_output_token": metrics.mean(_LATENCY),
+        "seconds_per_output_token": metrics.mean(LATENCY),
         "request_seconds": metrics.mean(_REQUEST),
         "engine": "vLLM",
         "model": metrics.model(),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,9 +79,11 @@ def _server(folder: Path) -> list[EngineReport]:
 def _load(before: Metrics, after: Metrics) -> EngineReport:
     span = f"since {before.path.name}"
     grown = between(before, after, vllm_metrics.COUNTERS)
+    if not grown.mean(vllm_metrics.LATENCY):
+        raise RecordError(after.path, f"counts no finished request of 2 tokens or more {span}")
     speculates = vllm_metrics.has_speculation(after)
     make = vllm_metrics.counted_report if speculates else vllm_metrics.plain_report
-    report = make(
+    return make(
         grown,
         span,
         format="vllm-snapshots",
@@ -90,9 +91,6 @@ def _load(before: Metrics, after: Metrics) -> EngineReport:
         batch=_batch(grown),
         turn=after.path.name,
     )
-    if report.seconds_per_output_token is None:
-        raise RecordError(after.path, f"counts no finished request of 2 tokens or more {span}")
-    return report if report.model else replace(report, model=after.model())
 
 
 def _batch(grown: Metrics) -> float:

@@ -16,8 +16,12 @@ SAMPLES = Path(__file__).parent / "samples"
 LLAMA_NEW = 1 + 167 / 87
 LLAMA_OLD = 2047 / (2047 - 1186)
 
+FOUR_TURNS = [1 + k / n for k, n in ((358, 165), (368, 152), (358, 163), (367, 153))]
+FOUR_TURNS = [tau for tau in FOUR_TURNS for _ in range(3)]  # batches 1, 4, 8: the same prompts
+
 CASES = {
     "vllm-metrics": (["vllm_before.prom", "vllm_after.prom"], None, [1 + 673 / 476], [4]),
+    "vllm-snapshots": (["vllm_pages/served/k4"], None, FOUR_TURNS, [4] * 12),
     "vllm-bench": (["vllm_bench.jsonl"], None, [1.0, 3.0], [0, 3]),
     "vllm-requests": (["vllm_requests.jsonl"], None, [1 + (1 + 3 * 3) / 43], [3]),
     "sglang-metrics": (["sglang_before.prom", "sglang_after.prom"], None, [2.5], [None]),
@@ -48,13 +52,15 @@ def test_a_sample_becomes_its_scenario(name: str, monkeypatch, capsys) -> None:
 
 
 def test_no_format_is_without_a_sample() -> None:
-    assert {name.split()[0] for name in CASES} | {"vllm-snapshots"} == FORMATS.keys()
+    assert {name.split()[0] for name in CASES} == FORMATS.keys()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_cut_in_its_last_numbers_is_refused(name: str, tmp_path: Path) -> None:
     files, definition, _, _ = CASES[name]
     paths = [SAMPLES / file for file in files]
+    if name == "vllm-snapshots":
+        pytest.skip("cut in tests of its own")
     if paths[-1].is_dir():
         paths = [paths[-1] / "acceptance_rate.json"]
     text = paths[-1].read_text().rstrip()
