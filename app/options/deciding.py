@@ -88,6 +88,8 @@ def predict(
             tuple(batch or ()), as_json,
         )  # fmt: skip
         return
+    if batch:
+        raise BadInputError("--batch needs --tensor-parallel or --hardware: a profile has its own")
     from app.commands import predict as command
 
     command.run(out, record, gammas_of(gamma), as_json)

@@ -159,6 +159,7 @@ def test_replicas_multiply_what_one_does_with_its_share() -> None:
     ("arguments", "told"),
     [
         (["--link", "NVLink-4"], "--link needs --hardware"),
+        (["--batch", "2"], "--batch needs --tensor-parallel or --hardware"),
         (["--hardware", "H100-SXM", "--tensor-parallel", "2"], "2 devices need a link"),
         (["--hardware", "H100"], "'H100' is not in the table; similar: H100"),
         (["--hardware", "L4", "--dtype", "int3"], "dtype must be one of .*, not 'int3'"),
