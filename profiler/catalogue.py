@@ -203,7 +203,8 @@ def _lookup(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
 
 
 def _fallback(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
-    return [fallback(draft, gamma) for gamma in gammas if gamma <= COPIED]
+    # only where nothing repeats does the draft speak, and there long drafts are not kept
+    return [fallback(draft, gamma) for gamma in gammas[:2] if gamma <= COPIED]
 
 
 def _diffusion(target: Model, draft: Model, gammas: Sequence[int]) -> list[Method]:
