@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -38,12 +39,12 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, headings: list[str], rows: list[list[str]]) -> Table:
-    """A right-aligned table of numbers whose first column is text."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    """A right-aligned table of numbers whose first column is text; units in [] are no markup."""
+    made = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold")
     for index, heading in enumerate(headings):
-        made.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
+        made.add_column(escape(heading), justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(escape, row))
     return made
 
 
