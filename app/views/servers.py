@@ -16,6 +16,7 @@ from app.views import frame
 from measurements import MeasuredPredicted, ServedSetting, ServerRecord
 
 _K = "Draft tokens per round, γ elsewhere: what the server was started with. 0 decodes without."
+_SHORT = ["K", "batch", "S measured", "S predicted", "error of S", "error of τ"]
 _FIRST_POSITIONS = 4
 EXACT = 1e-9
 """Relative errors below this are rounding."""
@@ -69,23 +70,19 @@ def show_foretold(desk: Desk, records: Sequence[ServerRecord]) -> None:
     heading.subheader(f"Another engine: {title(record)}", anchor=False)
     errors = served_errors(record.settings)
     assert errors is not None
+    st.markdown(_sentence(record, errors))
     left, right = st.columns(2, gap="large")
     with left:
         figure = figures.served_against_foretold(record.settings, title(record))
         frame.chart(figure, "served", f"Predicted over measured speedup of {title(record)}")
     with right:
-        st.markdown(_sentence(record, errors))
+        _foretold(record.settings, _SHORT)
         st.caption(
-            f"Foretold from servers with other numbers of drafts"
-            f" ({words.plain(str(record.profile_id))}) and a trace of this engine. On the dotted"
-            " line a prediction is exact; open marks lie beyond those numbers of drafts. Not"
-            " counted in the figures above, which are this engine's."
+            "K is draft tokens per round, S the speedup over the server without drafts, median over"
+            " units, τ tokens per round. Foretold from servers with other K"
+            f" ({words.plain(str(record.profile_id))}) and a trace of this engine; open marks lie"
+            " beyond those. Not counted in the figures above, which are this engine's."
         )
-    st.caption(
-        "K is draft tokens per round, τ tokens per round, S the speedup over the server without"
-        " drafts, all units together."
-    )
-    _foretold(record.settings)
 
 
 def _sentence(record: ServerRecord, errors: ServedErrors) -> str:
@@ -168,11 +165,12 @@ def _fit(rows: Sequence[dict[str, Any]]) -> None:
     )  # fmt: skip
 
 
-def _foretold(settings: Sequence[ServedSetting]) -> None:
+def _foretold(settings: Sequence[ServedSetting], columns: list[str] | None = None) -> None:
+    """A row per setting; only these columns where they are named."""
     number = st.column_config.NumberColumn
     speed, share = number(format="%.2f×"), number(format="%+.1f %%")
     st.dataframe(
-        pd.DataFrame([_line(one) for one in settings]),
+        pd.DataFrame([_line(one) for one in settings], columns=columns),
         hide_index=True,
         height="content",
         column_config={
