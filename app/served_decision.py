@@ -117,6 +117,8 @@ def compared(decision: Decision, reports: Sequence[EngineReport]) -> list[dict[s
         if drafts and report.lengths_vary:
             drafts = decision.drafts_at(run.batch)
         groups.setdefault((run.batch, drafts), []).append(report)
+    both = {report.speculative for report in reports} == {True, False}
+    own = decide(reports) if both else None
     rows = []
     for (batch, drafts), mine in sorted(groups.items()):
         told = decision.setting(batch, drafts)
@@ -124,6 +126,7 @@ def compared(decision: Decision, reports: Sequence[EngineReport]) -> list[dict[s
             continue
         seconds, plain = _typical(mine), groups.get((batch, 0))
         speedup = None if plain is None else _typical(plain) / seconds
+        seen = own and own.setting(batch, mine[0].num_draft_tokens or 0)
         rows.append(
             {
                 "batch": batch,
@@ -137,6 +140,8 @@ def compared(decision: Decision, reports: Sequence[EngineReport]) -> list[dict[s
                 },
                 "speedup": {
                     "measured": speedup,
+                    "measured_low": seen and seen.low,
+                    "measured_high": seen and seen.high,
                     "predicted": told.speedup,
                     "low": told.low,
                     "high": told.high,

@@ -86,7 +86,6 @@ def _show_measured(rows: Sequence[dict[str, Any]]) -> None:
     shown = []
     for row in rows:
         time, speed = row["seconds_per_token"], row["speedup"]
-        span = "" if speed["low"] is None else f" ({speed['low']:.2f}–{speed['high']:.2f})"
         own = speed["measured"]
         shown.append(
             [
@@ -97,8 +96,10 @@ def _show_measured(rows: Sequence[dict[str, Any]]) -> None:
                 _ms(time["measured"]),
                 _ms(time["predicted"]),
                 f"{100 * time['error']:+.1f} %",
-                "–" if own is None else f"{own:.2f}×",
-                f"{speed['predicted']:.2f}×{span}",
+                "–"
+                if own is None
+                else f"{own:.2f}×{_span(speed, 'measured_low', 'measured_high')}",
+                f"{speed['predicted']:.2f}×{_span(speed, 'low', 'high')}",
                 "–" if own is None else f"{100 * speed['error']:+.1f} %",
             ]
         )
@@ -117,6 +118,10 @@ def _show_measured(rows: Sequence[dict[str, Any]]) -> None:
     output().print(table("Measured, beside what was predicted", headings, shown))
     if all(row["speedup"]["measured"] is None for row in rows):
         notice("note: no plain server beside it, so no speedup: times of another hour drift")
+
+
+def _span(speed: dict[str, Any], low: str, high: str) -> str:
+    return "" if speed[low] is None else f" ({speed[low]:.2f}–{speed[high]:.2f})"
 
 
 def _ms(seconds: float) -> str:

@@ -78,8 +78,8 @@ def show_foretold(desk: Desk, records: Sequence[ServerRecord]) -> None:
     with right:
         _foretold(record.settings, _SHORT)
         st.caption(
-            "K is draft tokens per round, S the speedup over the server without drafts, median over"
-            " units, τ tokens per round. Foretold from servers with other K"
+            "K is draft tokens per round, S the speedup over the server without drafts, all"
+            " units together, τ tokens per round. Foretold from servers with other K"
             f" ({words.plain(str(record.profile_id))}) and a trace of this engine; open marks lie"
             " beyond those. Not counted in the figures above, which are this engine's."
         )
