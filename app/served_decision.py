@@ -10,13 +10,8 @@ import numpy as np
 
 from app.exports.plan import schedule_ranges
 from measurements.engines import EngineReport, survival_of_hazards
-from simulator.served_choice import (
-    BatchChoice,
-    ServedPrediction,
-    ServedRun,
-    choose_by_batch,
-    steady_schedule,
-)
+from simulator.served_choice import ServedRun, choose_by_batch
+from simulator.served_schedule import BatchChoice, ServedPrediction, steady_schedule
 
 SEED = 0
 CONFIDENCE = 0.9

@@ -121,13 +121,8 @@ from simulator.sample_size import (
 )
 from simulator.scenario import Scenario, predict
 from simulator.sensitivity import break_even_acceptance_rate, break_even_cost_ratio
-from simulator.served_choice import (
-    BatchChoice,
-    ServedPrediction,
-    ServedRun,
-    choose_by_batch,
-    steady_schedule,
-)
+from simulator.served_choice import ServedRun, choose_by_batch
+from simulator.served_schedule import BatchChoice, ServedPrediction, steady_schedule
 from simulator.server_rounds import ServedRounds, served_rounds
 from simulator.server_times import (
     DRAFTS_EXPONENT,

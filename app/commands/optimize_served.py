@@ -10,7 +10,7 @@ from app.served_decision import Decision, as_document, compared, decide
 from app.terminal import notice, output, print_json, table
 from measurements import RecordError
 from measurements.engines import EngineReport, read_reports
-from simulator.served_choice import BatchChoice
+from simulator.served_schedule import BatchChoice
 
 
 def run(

@@ -9,13 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from measurements import DATA
-from simulator.served_choice import (
-    BatchChoice,
-    ServedPrediction,
-    ServedRun,
-    choose_by_batch,
-    steady_schedule,
-)
+from simulator.served_choice import ServedRun, choose_by_batch
+from simulator.served_schedule import BatchChoice, ServedPrediction, steady_schedule
 
 HAZARD = 0.8
 
