@@ -8,6 +8,7 @@ it has not had yet. What the browser takes to draw is no part of either.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import statistics
@@ -73,12 +74,10 @@ PAGES = (
 
 def run(data: Path | None, as_json: bool) -> None:
     """Measure, then print a table or JSON; data is the folder of records, None the embedded."""
-    from streamlit.logger import set_log_level
-
     from measurements import DATA
 
     # the test driver runs pages outside a server, which Streamlit warns of every time
-    set_log_level("error")
+    logging.disable(logging.WARNING)
     root = data or DATA
     with progress_bar() as show:
         total = len(PAGES) + 3
