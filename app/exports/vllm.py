@@ -42,6 +42,9 @@ def export(plan: Plan) -> Export:
     elif plan.tau is not None and most == plan.num_draft_tokens:
         rehearsal["synthetic_acceptance_length"] = round(plan.tau, 4)
         notes.append("synthetic_acceptance_length spreads acceptance with the least variance")
+    rehearsed = len(rehearsal) > len(config) + 1
+    if rehearsed:
+        notes.append("rehearse on a GPU: on a CPU vLLM 0.32 starts, and ends at the first request")
     return Export(
         "vllm",
         {"speculative_config.json": config},
@@ -54,6 +57,6 @@ def export(plan: Plan) -> Export:
             "a folder of pages per server, then speculens optimize --from BEFORE --measured AFTER:"
             " speed beside the prediction, by batch",
         ),
-        rehearsal if len(rehearsal) > len(config) + 1 else None,
+        rehearsal if rehearsed else None,
         tuple(notes),
     )

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -203,8 +204,13 @@ def test_a_real_vllm_takes_every_key_that_export_writes(method: str, tmp_path: P
     for page in folder.iterdir():
         page.unlink()
     with started(rehearsal, "rehearsal") as server:
-        for page in ("start", "batch-1.1"):
-            (folder / f"{page}.prom").write_text(load(server.url, 1, 120))
+        try:
+            for page in ("start", "batch-1.1"):
+                (folder / f"{page}.prom").write_text(load(server.url, 1, 120))
+        except urllib.error.HTTPError:
+            # 0.32.0 on a CPU takes the configuration, and its engine dies at the first request
+            assert "Synthetic acceptance not supported with CPU" in server.log.read_text()
+            return
     (report,) = read_reports([folder])
     for kept, wanted in zip(survival_of_hazards(report.hazards), plan.survival, strict=True):
         # independent rounds: four standard deviations
