@@ -97,7 +97,7 @@ def choose_by_batch(
 
     Notes
     -----
-    Equations (M15.1) to (M15.4) in docs/model.md. Acceptance between measured numbers of drafts is
+    Equations (M14.1) to (M14.4) in docs/model.md. Acceptance between measured numbers of drafts is
     an approximation, because rounds start elsewhere (M2); at the measured ones it is exact. Fewer
     drafts than any server's are judged by a line and never chosen. Assumes that times scatter alike
     everywhere, in proportion. Drift between servers that were not measured in turns is in no
@@ -191,7 +191,7 @@ def _round_seconds(
         noise[:] = 0.0
     else:
         deviation, freedom = spread
-        scale = deviation * np.sqrt(freedom / rng.chisquare(freedom, draws))  # (M15.3)
+        scale = deviation * np.sqrt(freedom / rng.chisquare(freedom, draws))  # (M14.3)
         noise *= scale[:, None, None]
     return np.exp(np.concatenate([mean[None], mean + noise]))
 
@@ -229,7 +229,7 @@ def _taus(
         longer = min(d for d in measured if d >= w)
         shorter = max((d for d in measured if d < w), default=0)
         curve = tau[longer][:, w - 1]
-        if shorter and w < longer:  # (M15.2): its rounds start where the longer one's stop
+        if shorter and w < longer:  # (M14.2): its rounds start where the longer one's stop
             missed = tau[shorter][:, shorter - 1] / tau[longer][:, shorter - 1] - 1.0
             curve = curve * (1.0 + missed * (longer - w) / (longer - shorter))
         columns.append(curve)
