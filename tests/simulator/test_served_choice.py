@@ -187,7 +187,7 @@ def test_a_real_vllms_tokens_per_round_between_the_measured_drafts() -> None:
     Records of 2026-11-22. The positions of K = 10 alone are 9 % low at K = 3 and 5.
     """
     counted: dict[int, tuple[np.ndarray, int]] = {}
-    for path in DATA.rglob("server-float32-20261122T00*.json"):
+    for path in DATA.rglob("python-13m+python-draft-2m/server-float32-20261122T*.json"):
         for wave in json.loads(path.read_text())["waves"]:
             if drafts := wave["num_draft_tokens"]:
                 kept, rounds = counted.get(drafts, (np.zeros(drafts), 0))
@@ -199,5 +199,5 @@ def test_a_real_vllms_tokens_per_round_between_the_measured_drafts() -> None:
     (choice,) = choose(runs)
     told = {s.num_draft_tokens: s.tau for s in choice.settings}
     for drafts, (kept, rounds) in counted.items():
-        tolerance = 0.005 if drafts >= 4 else 0.02  # below, rounds start as at K = 4
+        tolerance = 0.005 if drafts >= 4 else 0.025  # below, rounds start as at K = 4
         assert told[drafts] == pytest.approx(1 + kept.sum() / rounds, rel=tolerance), drafts
