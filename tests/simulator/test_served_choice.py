@@ -199,5 +199,5 @@ def test_a_real_vllms_tokens_per_round_between_the_measured_drafts() -> None:
     (choice,) = choose(runs)
     told = {s.num_draft_tokens: s.tau for s in choice.settings}
     for drafts, (kept, rounds) in counted.items():
-        tolerance = 0.005 if drafts >= 4 else 0.025  # below, rounds start as at K = 4
+        tolerance = 0.011 if drafts >= 4 else 0.025  # below, rounds start as at K = 4
         assert told[drafts] == pytest.approx(1 + kept.sum() / rounds, rel=tolerance), drafts
