@@ -57,11 +57,11 @@ def test_rounds_of_either_drafter_hold_the_same_text(temperature: float) -> None
     assert done.tokens == decode_autoregressive(target, request).tokens
     sizes = {r.num_draft_tokens for r in done.rounds}
     assert {2, 5} <= sizes  # the model's, and a copy's
-    # what either holds is what a fresh start would hold
-    text = [*request.prompt, *done.tokens]
-    cache = drafter.second.cache
-    assert cache.length + len(drafter.second._behind) <= len(text)
-    assert drafter.first._text == text[: len(drafter.first._text)]
+    # whoever drafted, both hold the same text
+    held = len(drafter.first._text)
+    assert drafter.first._text == [*request.prompt, *done.tokens][:held]
+    assert drafter.second.cache.length + len(drafter.second._behind) == held
+    assert held >= len(request.prompt) + len(done.tokens) - 6
 
 
 def test_the_second_is_asked_only_so_deep() -> None:
